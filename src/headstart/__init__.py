@@ -1,0 +1,92 @@
+"""Transfer learning for image classification on Keras 3.
+
+    import headstart as hs
+
+    run = hs.train("photos/", backbone="mobilenet_v2", out="run")
+    run.predict("new.jpg")                  # also in a new process, without Keras: hs.load("run").predict("new.jpg")
+    run.model                               # a plain keras.Model
+    parts = hs.split(model)                 # parts.frozen, parts.trainable; hs.join(parts) puts them together
+
+Importing headstart imports neither Keras nor TensorFlow; `train`, `split`, `join` and `backbones` do when they are
+first used, and need `headstart[train]`.
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from headstart.bundle import Evaluation, Prediction, Run
+from headstart.errors import HeadstartError, InputError
+from headstart.images.sources import list_for_evaluation
+from headstart.keras_loader import load_keras
+from headstart.recipe import Recipe
+
+if TYPE_CHECKING:
+    from headstart.models.backbones import backbones
+    from headstart.models.cut import Parts, join, split
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Evaluation",
+    "HeadstartError",
+    "InputError",
+    "Parts",
+    "Prediction",
+    "Recipe",
+    "Run",
+    "backbones",
+    "evaluate",
+    "join",
+    "load",
+    "split",
+    "train",
+]
+
+_NEED_KERAS = {"Parts": "models.cut", "backbones": "models.backbones", "join": "models.cut", "split": "models.cut"}
+
+
+def train(data: str | os.PathLike[str], *, progress: bool = True, **choices: Any) -> Run:
+    """Train a classifier on a folder of pictures.
+
+    Args:
+        data: folder of class folders, or of `train` and `val` folders of class folders.
+        progress: whether to draw progress bars on a terminal.
+        **choices: the other fields of `Recipe`.
+
+    Returns:
+        The RUN that was written.
+
+    Raises:
+        InputError: if anything that was given cannot be used; what was computed by then is in the store.
+        MissingExtra: if Keras is not installed.
+    """
+    out = choices.pop("out", None)
+    recipe = Recipe(data=os.fspath(data), out=None if out is None else os.fspath(out), **choices)
+    load_keras("training")
+    from headstart.pipeline import train as run_pipeline
+
+    return run_pipeline(recipe, show=progress)
+
+
+def load(run: str | os.PathLike[str]) -> Run:
+    """Open a RUN folder.
+
+    Raises:
+        RunError: if there is none, or it is damaged.
+    """
+    return Run(run)
+
+
+def evaluate(run: str | os.PathLike[str] | Run, data: str | os.PathLike[str]) -> Evaluation:
+    """Compare what a RUN says of labelled pictures with their labels; see `Run.evaluate`."""
+    opened = run if isinstance(run, Run) else Run(run)
+    return opened.evaluate(list_for_evaluation(data))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEED_KERAS:
+        raise AttributeError(f"module 'headstart' has no attribute {name!r}")
+    load_keras(f"headstart.{name}")
+    from importlib import import_module
+
+    return getattr(import_module(f"headstart.{_NEED_KERAS[name]}"), name)

@@ -1,0 +1,313 @@
+"""What a training leaves behind: RUN, a folder that can be evaluated, used and moved anywhere.
+
+    RUN/model.keras         the whole classifier, for any Keras: RGB pixels 0-255 in, probabilities out
+    RUN/runtime/            the same in two halves for OpenVINO; what headstart itself runs
+    RUN/bundle.json         class names, decoding, precision, provenance, digests
+    RUN/metrics.json        the figures on the validation pictures
+    RUN/history.csv         training, row by row
+    RUN/splits.csv          every picture: path, label, side, digest
+    RUN/predictions.csv     the probabilities of every validation picture, by path
+    RUN/quarantine.csv      the files that were left out, and why
+
+A RUN is written beside its place and renamed into it: it is there whole or not at all. Using one needs neither
+Keras nor TensorFlow as long as `runtime/` is there.
+"""
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headstart.errors import DataError, MissingExtra, RunError, nearest, storage_errors
+from headstart.evaluation.evaluate import Figures, figures
+from headstart.features.extract import BATCH, Quarantined, load_pictures
+from headstart.features.keys import file_digest
+from headstart.features.runtime import OpenVINORuntime, Precision, Runtime
+from headstart.images.decode import DecodeRecipe
+from headstart.images.sources import Listing, Picture, list_any
+from headstart.progress import bar
+
+if TYPE_CHECKING:
+    import keras
+
+FORMAT = 1
+"""Raise this when the files in a RUN change their meaning."""
+
+MODEL = "model.keras"
+FROZEN = "runtime/frozen.xml"
+TRAINABLE = "runtime/trainable.xml"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one picture.
+
+    Attributes:
+        path: the picture, as it was given.
+        label: the most probable class.
+        probability: its probability, 0 to 1.
+        probabilities: of every class, by name, the most probable first.
+    """
+
+    path: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a classifier fares on labelled pictures.
+
+    Attributes:
+        figures: accuracy, loss and the rest.
+        predictions: of every picture, with its true class.
+        quarantined: the files that were left out, and why.
+    """
+
+    figures: Figures
+    predictions: list[tuple[Picture, Prediction]]
+    quarantined: list[Quarantined]
+
+
+class Run:
+    """A RUN folder that is ready to be used.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        RunError: if there is no RUN there, or it is damaged or from a newer headstart.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        self.about = _read_about(self.path)
+        self.classes: tuple[str, ...] = tuple(self.about["classes"])
+        self.decode_recipe = DecodeRecipe(**self.about["decode"])
+        self.precision: Precision = self.about["precision"]
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The figures that were reported when it was trained."""
+        content: dict[str, Any] = json.loads((self.path / "metrics.json").read_text())
+        return content
+
+    @cached_property
+    def model(self) -> "keras.Model":
+        """The classifier as a plain Keras model.
+
+        Takes RGB pixels 0-255, `(batch, height, width, 3)`, gives probabilities `(batch, classes)`.
+
+        Raises:
+            MissingExtra: if Keras is not installed.
+        """
+        try:
+            import keras
+        except ImportError:
+            raise MissingExtra("the Keras model of a RUN", "train") from None
+        return keras.saving.load_model(self.path / MODEL, safe_mode=True)
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Classify pictures that are already decoded.
+
+        Args:
+            pixels: uint8 RGB `(pictures, height, width, 3)` of the size in `decode_recipe`.
+
+        Returns:
+            float32 `(pictures, classes)`; rows sum to one.
+        """
+        frozen, trainable = self._load_runtime(len(pixels))
+        return trainable(*frozen(pixels))[0]
+
+    def predict(self, paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Prediction]:
+        """Classify picture files and all pictures in folders.
+
+        Files that cannot be decoded are left out; use `stream` to learn of them.
+
+        Raises:
+            DataError: if there is no such file or folder.
+        """
+        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        found = self.stream([picture.path for picture in list_any(given)])
+        return [item for item in found if isinstance(item, Prediction)]
+
+    def stream(self, paths: Sequence[str]) -> Iterator[Prediction | Quarantined]:
+        """Classify picture files one batch at a time, in order; a file that cannot be decoded gives its reason."""
+        frozen, trainable = self._load_runtime(len(paths))
+        for batch in _chunks(load_pictures(paths, self.decode_recipe), BATCH):
+            good = [content for _, content in batch if not isinstance(content, Quarantined)]
+            rows = iter(trainable(*frozen(np.stack(good)))[0] if good else ())
+            for path, content in batch:
+                yield content if isinstance(content, Quarantined) else self._prediction(path, next(rows))
+
+    def evaluate(self, listing: Listing, show: bool = False) -> Evaluation:
+        """Classify labelled pictures and compare.
+
+        Args:
+            listing: pictures with labels, which must be classes of this RUN.
+            show: whether to draw a progress bar.
+
+        Raises:
+            DataError: if a class is unknown to the RUN, or no picture can be decoded.
+        """
+        self._refuse_unknown(listing.classes)
+        by_path = {picture.path: picture for picture in listing.pictures}
+        predictions: list[tuple[Picture, Prediction]] = []
+        quarantined: list[Quarantined] = []
+        with bar("evaluating", len(by_path), "pictures", show) as advance:
+            for item in self.stream(list(by_path)):
+                if isinstance(item, Quarantined):
+                    quarantined.append(item)
+                else:
+                    predictions.append((by_path[item.path], item))
+                advance(1)
+        if not predictions:
+            raise DataError(f"none of the {len(by_path)} files in {listing.root} is a picture that can be decoded.")
+        probabilities = np.array([[p.probabilities[name] for name in self.classes] for _, p in predictions])
+        labels = np.array([self.classes.index(str(picture.label)) for picture, _ in predictions])
+        return Evaluation(figures(probabilities, labels, self.classes), predictions, quarantined)
+
+    def trained_on(self) -> set[str]:
+        """The digests of the pictures it learned from."""
+        with open(self.path / "splits.csv", newline="", encoding="utf-8") as file:
+            return {row["digest"] for row in csv.DictReader(file) if row["side"] == "train"}
+
+    def _prediction(self, path: str, row: np.ndarray) -> Prediction:
+        order = np.argsort(-row, kind="stable")
+        ranked = {self.classes[i]: float(row[i]) for i in order}
+        return Prediction(path, self.classes[order[0]], float(row[order[0]]), ranked)
+
+    def _refuse_unknown(self, names: Iterable[str]) -> None:
+        unknown = sorted(set(names) - set(self.classes))
+        if unknown:
+            hints = "; ".join(f"{name!r}: {nearest(name, self.classes)}" for name in unknown)
+            raise DataError(f"{self.path} does not know class {', '.join(map(repr, unknown))}. {hints}")
+
+    def _load_runtime(self, pictures: int) -> tuple[Runtime, Runtime]:
+        """The two halves, for batches no larger than there are pictures."""
+        if self.about["runtime"]["name"] != "openvino":
+            return self._load_keras()
+        batch = max(1, min(BATCH, pictures))
+        frozen, trainable = (self._checked(name) for name in (FROZEN, TRAINABLE))
+        return (
+            OpenVINORuntime(frozen, self.precision, batch, pixels=True),
+            OpenVINORuntime(trainable, "f32", batch),
+        )
+
+    def _load_keras(self) -> tuple[Runtime, Runtime]:
+        model = self.model
+        from headstart.features.runtime import KerasRuntime
+
+        return KerasRuntime(model), lambda *batch: list(batch)
+
+    def _checked(self, name: str) -> Path:
+        """A file of the RUN, once it has been seen to be what was written."""
+        for file in (name, str(Path(name).with_suffix(".bin"))):
+            path = self.path / file
+            if not path.is_file():
+                raise RunError(f"{self.path} is incomplete: {file} is missing. Train it again, or copy the whole folder.")
+            if file_digest(path) != self.about["digests"].get(file):
+                raise RunError(f"{path} is damaged: it is not what was written. Train it again, or copy it once more.")
+        return self.path / name
+
+
+def refuse_occupied(path: str | os.PathLike[str]) -> None:
+    """Refuse a place for a RUN that is not free.
+
+    Raises:
+        RunError: if it is a file, or a folder that is not empty.
+    """
+    run = Path(path)
+    if run.is_dir() and any(run.iterdir()):
+        raise RunError(f"{run} exists and is not empty. Give another --out, or remove it first.")
+    if run.exists() and not run.is_dir():
+        raise RunError(f"{run} exists and is a file. Give another --out.")
+
+
+@contextmanager
+def new_run(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary folder that becomes RUN when the block ends well, and is removed when it does not.
+
+    Raises:
+        RunError: if RUN is occupied by then.
+        StorageError: if it cannot be written.
+    """
+    run = Path(path)
+    with storage_errors(run, "Free some space there, or give another --out. The store keeps what was computed."):
+        run.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=run.parent, prefix=f".{run.name}-unfinished-"))
+        try:
+            yield staging
+            refuse_occupied(run)
+            staging.chmod(0o777 & ~_umask())
+            os.replace(staging, run)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_about(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write `bundle.json` with the digests of the model's files beside it."""
+    names = [MODEL, *(path.relative_to(folder).as_posix() for path in sorted(folder.glob("runtime/*")))]
+    digests = {name: file_digest(folder / name) for name in names}
+    write_json(folder / "bundle.json", {"format": FORMAT, **about, "digests": digests})
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write readable JSON."""
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table with a header line."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise RunError(f"no such RUN: {path}. Give the folder that `headstart train --out` has written.")
+    try:
+        about: dict[str, Any] = json.loads((path / "bundle.json").read_text(encoding="utf-8"))
+        version = int(about["format"])
+        complete = {"classes", "decode", "precision", "runtime", "digests"} <= about.keys()
+    except FileNotFoundError:
+        raise RunError(f"{path} is not a RUN: it has no bundle.json. Give the folder that --out has written.") from None
+    except (ValueError, KeyError, TypeError):
+        raise RunError(f"{path / 'bundle.json'} is damaged. Train it again, or copy it once more.") from None
+    if version > FORMAT:
+        raise RunError(f"{path} was written by a newer headstart (format {version}, this one reads {FORMAT}). Upgrade.")
+    if not complete:
+        raise RunError(f"{path / 'bundle.json'} is damaged. Train it again, or copy it once more.")
+    return about
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    chunk: list[Any] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

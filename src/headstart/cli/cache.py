@@ -1,0 +1,74 @@
+"""headstart cache"""
+
+from datetime import datetime
+
+import click
+
+from headstart.cli.output import console, human_size, json_option, print_json, print_table
+from headstart.features.store import Store
+
+_DAY = 24 * 3600
+
+
+@click.group()
+def cache() -> None:
+    """Look after the store of features.
+
+    It is in HEADSTART_STORE, else in the user's cache folder. Everything in it can be computed again.
+    """
+
+
+@cache.command("list")
+@json_option
+def list_spaces(as_json: bool) -> None:
+    """List what is kept: for each backbone and way of computing, how many pictures and how many bytes."""
+    store = Store()
+    rows = []
+    for space in store.spaces():
+        about = space.about()
+        rows.append({
+            "space": space.path.name[:8],
+            "backbone": about.get("backbone"),
+            "weights": about.get("weights"),
+            "image_size": about.get("image_size"),
+            "frontier": "+".join("x".join(map(str, shape)) for shape in about.get("frontier", [])),
+            "runtime": about.get("runtime"),
+            "precision": about.get("precision"),
+            "last_used": datetime.fromtimestamp(space.last_used()).isoformat(" ", "minutes"),
+            "bytes": space.size(),
+            "pictures": len(space.refresh(touch=False)),
+        })
+    if as_json:
+        print_json({"store": str(store.root), "spaces": rows})
+        return
+    if rows:
+        print_table(None, list(rows[0]), [[human_size(v) if k == "bytes" else v for k, v in r.items()] for r in rows])
+    console.print(f"{len(rows)} spaces in {store.root}", soft_wrap=True)
+
+
+@cache.command()
+@json_option
+@click.pass_context
+def verify(context: click.Context, as_json: bool) -> None:
+    """Compare everything that is kept with its checksums.
+
+    Damaged features are dropped and computed again when they are next needed. The exit code is 1 if there were any.
+    """
+    found = {space.path.name: space.verify() for space in Store().spaces()}
+    rows, damaged = sum(h.rows for h in found.values()), sum(h.damaged for h in found.values())
+    if as_json:
+        print_json({"spaces": len(found), "pictures": rows, "damaged": damaged})
+    else:
+        console.print(f"{rows:,} pictures in {len(found)} spaces are whole; {damaged:,} were damaged and are dropped.")
+    context.exit(1 if damaged else 0)
+
+
+@cache.command()
+@click.option("--older-than", type=float, default=30, show_default=True, metavar="DAYS",
+              help="Remove what has not been used for so long.")
+@click.option("--all", "everything", is_flag=True, help="Remove everything.")
+@json_option
+def prune(older_than: float, everything: bool, as_json: bool) -> None:
+    """Remove features and converted models that have not been used for a time."""
+    freed = Store().prune(0 if everything else older_than * _DAY)
+    print_json({"freed": freed}) if as_json else console.print(f"{human_size(freed)} freed.")

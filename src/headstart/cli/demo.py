@@ -1,0 +1,48 @@
+"""headstart demo"""
+
+from pathlib import Path
+
+import click
+
+from headstart.cli.output import console, json_option, print_json
+from headstart.cli.train import print_result
+
+
+@click.command()
+@click.option("--out", "-o", default="demo", show_default=True, metavar="FOLDER", help="Where to put it.")
+@json_option
+def demo(out: str, as_json: bool) -> None:
+    """Train on 1,797 handwritten digits that come with scikit-learn: no network, no pretrained weights.
+
+    The digits become PNG files in FOLDER/digits, one folder for each class, as your own pictures would be.
+    """
+    import headstart
+    from headstart.bundle import refuse_occupied
+    from headstart.keras_loader import load_keras
+
+    load_keras("headstart demo")
+    from headstart.demo_data import write_digits
+
+    refuse_occupied(out)
+    pictures = write_digits(Path(out) / "digits")
+    if not as_json:
+        console.print(f"{pictures:,} pictures of 10 digits in {out}/digits. Training on them:", soft_wrap=True)
+    run = headstart.train(
+        Path(out) / "digits",
+        out=Path(out) / "run",
+        backbone="mobilenet_0.25",
+        weights="none",
+        image_size=64,
+        progress=not as_json,
+    )
+    if as_json:
+        print_json(run.metrics)
+        return
+    print_result(run.metrics)
+    example = sorted((Path(out) / "digits" / "7").iterdir())[0]
+    console.print(
+        f"  headstart predict {run.path} {example}\n"
+        "The backbone had random weights, for want of a network. With your own pictures and pretrained ones:\n"
+        "  headstart train PICTURES --out RUN",
+        soft_wrap=True,
+    )

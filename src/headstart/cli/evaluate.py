@@ -1,0 +1,46 @@
+"""headstart evaluate"""
+
+import time
+from typing import Any
+
+import click
+
+from headstart.cli.output import console, json_option, print_figures, print_json
+
+
+@click.command()
+@click.argument("run")
+@click.argument("data")
+@json_option
+def evaluate(run: str, data: str, as_json: bool) -> None:
+    """Compare what RUN says of the pictures in DATA with their labels.
+
+    DATA holds one folder of pictures for each class. Where it holds train and val folders, val is evaluated.
+    """
+    from headstart.bundle import Run
+    from headstart.features.keys import file_digest
+    from headstart.images.sources import list_for_evaluation
+
+    started = time.perf_counter()
+    opened = Run(run)
+    listing = list_for_evaluation(data)
+    result = opened.evaluate(listing, show=not as_json)
+    known = opened.trained_on()
+    learned_from = sum(file_digest(picture.path) in known for picture, _ in result.predictions)
+    content: dict[str, Any] = {
+        **result.figures.to_dict(),
+        "classes": list(opened.classes),
+        "quarantined": len(result.quarantined),
+        "trained_on": learned_from,
+        "run": str(opened.path),
+        "data": str(listing.root),
+        "seconds": time.perf_counter() - started,
+    }
+    if as_json:
+        print_json(content)
+        return
+    print_figures(content, str(listing.root))
+    if learned_from:
+        console.print(f"[yellow]{learned_from:,} of these pictures were trained on, so the figures flatter it.[/]")
+    for bad in result.quarantined:
+        console.print(f"[yellow]left out[/] {bad.path}: {bad.reason}", soft_wrap=True)

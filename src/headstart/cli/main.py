@@ -1,0 +1,67 @@
+"""The `headstart` command."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+from headstart import __version__
+from headstart.cli.backbones import backbones
+from headstart.cli.cache import cache
+from headstart.cli.demo import demo
+from headstart.cli.evaluate import evaluate
+from headstart.cli.layers import layers
+from headstart.cli.predict import predict
+from headstart.cli.train import train
+from headstart.errors import HeadstartError
+
+_INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
+
+
+class _OneLineErrors(click.Group):
+    """Says what went wrong in one line on stderr, and exits with 2 when it was the input."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command and exit."""
+        try:
+            sys.exit(super().main(*args, standalone_mode=False, **kwargs) or 0)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            sys.exit(2)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "headstart"
+            message = " ".join(error.format_message().split())
+            _fail(f"{message} See: {command} --help", error.exit_code)
+        except click.ClickException as error:
+            _fail(error.format_message(), error.exit_code)
+        except HeadstartError as error:
+            _fail(" ".join(str(error).split()), 2)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except (KeyboardInterrupt, click.Abort):
+            _fail("interrupted. The store keeps what was computed; the same command goes on from there.", _INTERRUPTED)
+
+
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="headstart")
+@click.option("-v", "--verbose", is_flag=True, help="Say more of what is done.")
+def cli(verbose: bool) -> None:
+    """Transfer learning for image classification.
+
+    From a folder of pictures to a trained classifier that can be used and trusted.
+    """
+    logging.basicConfig(format="headstart: %(message)s", level=logging.ERROR)
+    logging.getLogger("headstart").setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.captureWarnings(True)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(code)
+
+
+for command in (train, evaluate, predict, layers, backbones, cache, demo):
+    cli.add_command(command)

@@ -1,0 +1,60 @@
+"""What commands have in common in what they print."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+console = Console(highlight=False)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+
+
+def print_json(content: Any) -> None:
+    """One JSON object on stdout."""
+    click.echo(json.dumps(content, indent=2))
+
+
+def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table; columns of numbers are aligned to the right."""
+    table = Table(title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD)
+    for number, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[number], int | float | None) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_text(value)) for value in row))
+    console.print(table)
+
+
+def print_figures(figures: Mapping[str, Any], title: str) -> None:
+    """Accuracy and loss, and how each class fares."""
+    console.print(
+        f"[bold]{escape(title)}[/]: accuracy [bold]{figures['accuracy']:.4f}[/], loss {figures['loss']:.4f} "
+        f"on {figures['n']:,} pictures"
+    )
+    rows = [
+        (name, row["n"], row["precision"], row["recall"]) for name, row in figures["per_class"].items()
+    ]
+    print_table(None, ("class", "pictures", "precision", "recall"), rows)
+
+
+def human_size(size: float) -> str:
+    """A size in bytes as a person reads it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

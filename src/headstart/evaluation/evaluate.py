@@ -1,0 +1,77 @@
+"""Figures from probabilities and true classes."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+_SMALLEST_PROBABILITY = 1e-7  # the same bound that Keras puts on the probabilities in its cross-entropy
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """How one class fares.
+
+    Attributes:
+        n: pictures of it.
+        precision: share of the pictures taken for it that are of it; None where none was taken for it.
+        recall: share of its pictures that were taken for it; None where it has none.
+    """
+
+    n: int
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How a classifier fares on some pictures.
+
+    Attributes:
+        accuracy: share of pictures whose most probable class is the true one, 0 to 1.
+        loss: mean cross-entropy in nats.
+        n: pictures.
+        per_class: by class name.
+        confusion: `confusion[true][predicted]`, numbers of pictures, in the order of the classes.
+    """
+
+    accuracy: float
+    loss: float
+    n: int
+    per_class: dict[str, ClassFigures]
+    confusion: list[list[int]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain values."""
+        return asdict(self)
+
+
+def figures(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Figures:
+    """Compute the figures.
+
+    Args:
+        probabilities: float `(pictures, classes)`; rows sum to one.
+        labels: integer `(pictures,)`, the true classes; at least one picture.
+        classes: the class names.
+    """
+    predicted = probabilities.argmax(axis=1)
+    confusion = np.zeros((len(classes), len(classes)), int)
+    np.add.at(confusion, (labels, predicted), 1)
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return Figures(
+        accuracy=float(np.mean(predicted == labels)),
+        loss=float(-np.mean(np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)))),
+        n=len(labels),
+        per_class={name: _class_figures(confusion, number) for number, name in enumerate(classes)},
+        confusion=confusion.tolist(),
+    )
+
+
+def _class_figures(confusion: np.ndarray, number: int) -> ClassFigures:
+    hits, true, predicted = confusion[number, number], confusion[number].sum(), confusion[:, number].sum()
+    return ClassFigures(
+        n=int(true),
+        precision=float(hits / predicted) if predicted else None,
+        recall=float(hits / true) if true else None,
+    )

@@ -1,0 +1,37 @@
+"""What a kept feature depends on, and nothing else: the keys of the store.
+
+A feature is found by two digests. The *space* says how it was computed: decoding, frozen part, frontier, runtime,
+precision. The *picture* says from what: the bytes of the file. Renaming a picture or moving it changes neither.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+KEY_VERSION = 1
+"""Raise this when the meaning of a key changes; what was kept under the old one is then computed anew."""
+
+PICTURE_DIGEST_BYTES = 20
+
+
+def picture_digest(data: bytes) -> str:
+    """The digest of a picture file's bytes: 40 hexadecimal digits of BLAKE2b."""
+    return hashlib.blake2b(data, digest_size=PICTURE_DIGEST_BYTES).hexdigest()
+
+
+def space_digest(identity: Mapping[str, Any]) -> str:
+    """The digest of everything that decides how features are computed: 40 hexadecimal digits.
+
+    Args:
+        identity: nested mappings and lists of strings, numbers, booleans and None; the order of keys is irrelevant.
+    """
+    text = json.dumps({"key_version": KEY_VERSION, **identity}, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+
+
+def file_digest(path: Path | str) -> str:
+    """The digest of a file of any size: 40 hexadecimal digits of BLAKE2b."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()

@@ -1,0 +1,136 @@
+"""Running one half of a model on arrays, by the fastest means there is.
+
+OpenVINO is that on a CPU; where Keras has an accelerator, or where OpenVINO does not agree with Keras, Keras runs it.
+This module imports neither before a runtime is made, so that a bundle can be used where only OpenVINO is installed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+Precision = Literal["f32", "bf16"]
+
+
+class Runtime(Protocol):
+    """Anything that turns a batch into the tensors that follow from it."""
+
+    def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
+        """Run one batch.
+
+        Args:
+            batch: one array per input, all with the same number of rows.
+
+        Returns:
+            float32 arrays, one per output, with as many rows.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class RuntimeIdentity:
+    """Which runtime computed something, as far as the result depends on it.
+
+    Attributes:
+        name: `openvino`, or `keras-` and the name of its backend.
+        version: the version of that library.
+        precision: of the arithmetic.
+    """
+
+    name: str
+    version: str
+    precision: Precision
+
+
+def openvino_identity(precision: Precision) -> RuntimeIdentity:
+    """The identity of OpenVINO as installed here."""
+    return RuntimeIdentity("openvino", version("openvino"), precision)
+
+
+def cpu_computes_bf16() -> bool:
+    """Whether the processor has bfloat16 arithmetic of its own; elsewhere asking for it gains nothing."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVINORuntime:
+    """A model in OpenVINO's intermediate representation, compiled for the CPU.
+
+    Batches always run at one fixed size, the last one padded: shapes known beforehand run faster, and a row's result
+    does not depend on which other rows it happened to share a batch with.
+
+    Args:
+        model: the `.xml` file; its `.bin` lies beside it.
+        precision: of the arithmetic; inputs and outputs stay what they are.
+        batch: rows per run.
+        pixels: whether the one input takes uint8 pixels rather than float32.
+    """
+
+    def __init__(self, model: Path, precision: Precision = "f32", batch: int = 32, pixels: bool = False):
+        import openvino
+
+        core = openvino.Core()
+        graph = core.read_model(model)
+        if pixels:
+            steps = openvino.preprocess.PrePostProcessor(graph)
+            steps.input().tensor().set_element_type(openvino.Type.u8)
+            graph = steps.build()
+        graph.reshape({port: [batch, *list(port.partial_shape)[1:]] for port in graph.inputs})
+        self._compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+        self._request = self._compiled.create_infer_request()
+        self._batch = batch
+
+    def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
+        """See `Runtime`."""
+        return in_fixed_batches(self._run, self._batch, batch)
+
+    def _run(self, *batch: np.ndarray) -> list[np.ndarray]:
+        self._request.infer(list(batch), share_inputs=True)
+        return [self._request.get_output_tensor(i).data for i in range(len(self._compiled.outputs))]
+
+
+class KerasRuntime:
+    """A Keras model that runs in Keras, in float32.
+
+    Args:
+        model: the model; its inputs are cast to what it expects.
+        batch: rows per run.
+    """
+
+    def __init__(self, model: Any, batch: int = 32):
+        self._model = model
+        self._batch = batch
+
+    def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
+        """See `Runtime`."""
+        return in_fixed_batches(self._run, self._batch, batch)
+
+    def _run(self, *batch: np.ndarray) -> list[np.ndarray]:
+        given = [np.asarray(rows, np.float32) for rows in batch]
+        outputs = self._model.predict_on_batch(given if len(given) > 1 else given[0])
+        return [np.asarray(array) for array in (outputs if isinstance(outputs, list | tuple) else [outputs])]
+
+
+def in_fixed_batches(
+    run: Callable[..., list[np.ndarray]], size: int, inputs: tuple[np.ndarray, ...]
+) -> list[np.ndarray]:
+    """Run any number of rows in batches of exactly `size`, the last one filled up with copies of its last row."""
+    rows = len(inputs[0])
+    results: list[list[np.ndarray]] = []
+    for start in range(0, rows, size):
+        piece = [array[start : start + size] for array in inputs]
+        count = len(piece[0])
+        padded = [_pad(array, size) for array in piece]
+        results.append([np.array(output[:count]) for output in run(*padded)])
+    return [np.concatenate(outputs) for outputs in zip(*results, strict=True)]
+
+
+def _pad(array: np.ndarray, size: int) -> np.ndarray:
+    missing = size - len(array)
+    if missing == 0:
+        return np.ascontiguousarray(array)
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])

@@ -1,0 +1,75 @@
+"""Remembers the digest of files that have not changed, so that they need not be read again to be recognised.
+
+A file is taken for unchanged when its size, modification time, change time and inode are all as they were. One
+that was touched within the last moments before it was read is not remembered: it could change again within the
+same tick of the clock (git calls such entries racy).
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+_RACY_NANOSECONDS = 2_000_000_000
+
+Stat = tuple[int, int, int, int]
+"""Size in bytes, modification and change time in nanoseconds, inode."""
+
+
+def stat_of(path: str) -> Stat:
+    """What is compared.
+
+    Raises:
+        OSError: if there is no such file.
+    """
+    found = os.stat(path)
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+class StatCache:
+    """Digests by path, in one SQLite file. Losing it costs time only, so no failure of it is an error."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def lookup(self, paths: Iterable[str]) -> dict[str, str]:
+        """The digests of those files that are remembered and have not changed since."""
+        known = self._load()
+        digests = {}
+        for path in paths:
+            entry = known.get(os.path.abspath(path))
+            if entry is None:
+                continue
+            with contextlib.suppress(OSError):
+                if stat_of(path) == entry[0]:
+                    digests[path] = entry[1]
+        return digests
+
+    def remember(self, entries: Mapping[str, tuple[Stat, str]]) -> None:
+        """Remember the digests of files, each with the stat taken before the file was read."""
+        horizon = time.time_ns() - _RACY_NANOSECONDS
+        rows = [
+            (os.path.abspath(path), *stat, digest)
+            for path, (stat, digest) in entries.items()
+            if max(stat[1], stat[2]) < horizon
+        ]
+        with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(self._connect()) as connection, connection:
+            connection.executemany("insert or replace into pictures values (?, ?, ?, ?, ?, ?)", rows)
+
+    def _load(self) -> dict[str, tuple[Stat, str]]:
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                rows = connection.execute("select * from pictures").fetchall()
+        except (sqlite3.Error, OSError):
+            return {}
+        return {path: ((size, mtime, ctime, inode), digest) for path, size, mtime, ctime, inode, digest in rows}
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=10)
+        connection.execute(
+            "create table if not exists pictures (path text primary key, size int, mtime int, ctime int, "
+            "inode int, digest text) without rowid"
+        )
+        return connection

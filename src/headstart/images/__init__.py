@@ -1,0 +1,1 @@
+"""Pictures and labels: finding them, decoding them, splitting them. No Keras here."""

@@ -1,0 +1,96 @@
+"""The pictures that can be used, each on its side of the split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from headstart.errors import DataError
+from headstart.images.sources import Listing, Picture, Side, check_class_sizes
+from headstart.images.split import split_by_content
+
+
+class Example(NamedTuple):
+    """A picture that can be decoded.
+
+    Attributes:
+        picture: the file.
+        digest: of its bytes.
+        side: where it ended up.
+    """
+
+    picture: Picture
+    digest: str
+    side: Side
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Pictures on one side of the split.
+
+    Attributes:
+        examples: the pictures.
+        paths: their files.
+        labels: integer `(pictures,)`, class numbers.
+    """
+
+    examples: tuple[Example, ...]
+    paths: tuple[str, ...]
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All pictures that can be used.
+
+    Attributes:
+        classes: the class names; a label is a place in them.
+        examples: in the order in which they were found.
+    """
+
+    classes: tuple[str, ...]
+    examples: tuple[Example, ...]
+
+    def side(self, side: Side) -> Labelled:
+        """The pictures on one side."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        chosen = tuple(example for example in self.examples if example.side == side)
+        labels = np.array([numbers[str(example.picture.label)] for example in chosen], int)
+        return Labelled(chosen, tuple(example.picture.path for example in chosen), labels)
+
+    @property
+    def evaluated_sides(self) -> tuple[Side, ...]:
+        """The sides that figures are reported for: `val`, and `test` where there is one."""
+        present = {example.side for example in self.examples}
+        sides: tuple[Side, ...] = ("val", "test")
+        return tuple(side for side in sides if side in present)
+
+
+def make_dataset(listing: Listing, digests: Mapping[str, str], fraction: float, seed: int) -> Dataset:
+    """Put every picture on its side: the one its folder says, else the one its content draws.
+
+    Args:
+        listing: what was found.
+        digests: of the pictures that can be decoded, by path; the others are left out.
+        fraction: share of validation pictures where headstart splits.
+        seed: for the split.
+
+    Raises:
+        DataError: if a class has too few pictures that can be decoded, or none is left for validation.
+    """
+    usable = [picture for picture in listing.pictures if picture.path in digests]
+    where = f"{listing.root}, without the files that cannot be decoded,"
+    check_class_sizes([picture for picture in usable if picture.side in (None, "train")], listing.classes, where)
+    found = [digests[picture.path] for picture in usable]
+    if listing.has_sides:
+        sides = [picture.side or "train" for picture in usable]
+    else:
+        sides = split_by_content([str(picture.label) for picture in usable], found, fraction, seed)
+    if "val" not in sides:
+        raise DataError(
+            f"no picture is left for validation in {listing.root}: the pictures of each class are all the same one, "
+            "or the validation folders hold none that can be decoded."
+        )
+    examples = zip(usable, found, sides, strict=True)
+    return Dataset(listing.classes, tuple(Example(*example) for example in examples))

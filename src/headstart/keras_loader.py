@@ -1,0 +1,45 @@
+"""Importing Keras: only when it is needed, quietly, and with an answer when it is not there."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from headstart.errors import MissingExtra
+
+
+def load_keras(what: str) -> None:
+    """Import Keras with its backend.
+
+    TensorFlow is the backend unless `KERAS_BACKEND` or Keras' own configuration names another one.
+
+    Args:
+        what: what needs it, for the message.
+
+    Raises:
+        MissingExtra: if it is not installed.
+    """
+    if "keras" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with _without_stderr():
+            import keras  # noqa: F401
+            import sklearn  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(what, "train") from error
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """TensorFlow's C++ prints remarks on the processor while it is imported, before any log level applies."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,155 @@
+"""Every network of `keras.applications` under one name each, with its own preprocessing.
+
+The networks are found in Keras itself, so a new one in Keras is a new one here. Preprocessing is found there too:
+Keras' `preprocess_input` is an affine map of the three channels, and which one is seen by trying it.
+"""
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import keras
+import numpy as np
+
+from headstart.errors import RecipeError, nearest
+
+_NATIVE_SIZES = {
+    "inception_v3": 299,
+    "inception_resnet_v2": 299,
+    "xception": 299,
+    "nasnet_large": 331,
+    "efficientnet_b1": 240,
+    "efficientnet_b2": 260,
+    "efficientnet_b3": 300,
+    "efficientnet_b4": 380,
+    "efficientnet_b5": 456,
+    "efficientnet_b6": 528,
+    "efficientnet_b7": 600,
+    "efficientnet_v2_b1": 240,
+    "efficientnet_v2_b2": 260,
+    "efficientnet_v2_b3": 300,
+    "efficientnet_v2_s": 384,
+    "efficientnet_v2_m": 480,
+    "efficientnet_v2_l": 480,
+}
+_USUAL_SIZE = 224
+
+# The widths that the networks come in besides 1.0: the choices of `alpha` that have ImageNet weights.
+_WIDTHS = {
+    "mobilenet": (0.25, 0.5, 0.75),
+    "mobilenet_v2": (0.35, 0.5, 0.75, 1.3, 1.4),
+    "mobilenet_v3_large": (0.75,),
+    "mobilenet_v3_small": (0.75,),
+}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One network of the registry.
+
+    Attributes:
+        name: what it is called here, as `mobilenet_0.25` or `efficientnet_v2_b0`.
+        constructor: the function in `keras.applications` that builds it.
+        size: rows and columns of the pictures it was trained on.
+        options: arguments for the constructor.
+    """
+
+    name: str
+    constructor: Callable[..., keras.Model]
+    size: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, image_size: int | None = None, weights: str | None = None) -> keras.Model:
+        """The network without its top; takes preprocessed pictures, gives feature maps.
+
+        Args:
+            image_size: rows and columns of the pictures; its native size by default.
+            weights: `imagenet`, or None for random ones.
+
+        Returns:
+            A functional model from `(height, width, 3)` to `(rows, columns, feature width)`.
+
+        Raises:
+            RecipeError: if the network cannot be built for pictures of that size.
+        """
+        side = image_size or self.size
+        try:
+            return self.constructor(
+                include_top=False, weights=weights, input_shape=(side, side, 3), **self.options
+            )
+        except ValueError as error:
+            if "size" not in str(error) and "dimension" not in str(error):
+                raise
+            reason = " ".join(str(error).split())
+            raise RecipeError([f"{self.name} cannot be built for {side}x{side} pictures: {reason}"]) from error
+
+    def preprocess(self, pixels: Any) -> Any:
+        """Apply the network's own preprocessing to RGB pixels 0-255, in layers that any Keras can load.
+
+        Networks that contain their preprocessing get the pixels as they are.
+
+        Args:
+            pixels: KerasTensor `(batch, height, width, 3)`.
+        """
+        scale, offset, flipped = _affine_map(self.constructor.__module__.rpartition(".")[2])
+        if flipped:
+            pixels = pixels[..., ::-1]
+        if scale == [1.0] * 3 and offset == [0.0] * 3:
+            return pixels
+        return keras.layers.Rescaling(scale, offset, name="preprocess")(pixels)
+
+
+@cache
+def backbones() -> dict[str, Backbone]:
+    """All backbones by name, sorted."""
+    found: dict[str, Backbone] = {}
+    for class_name, constructor in vars(keras.applications).items():
+        if not inspect.isfunction(constructor) or "include_top" not in inspect.signature(constructor).parameters:
+            continue
+        name = _canonical(class_name)
+        size = _NATIVE_SIZES.get(name, _USUAL_SIZE)
+        found[name] = Backbone(name, constructor, size)
+        for width in _WIDTHS.get(name, ()):
+            wider = f"{name}_{width:g}"
+            found[wider] = Backbone(wider, constructor, size, {"alpha": width})
+    return dict(sorted(found.items()))
+
+
+def find_backbone(name: str) -> Backbone:
+    """The backbone of that name.
+
+    Raises:
+        RecipeError: if there is none; the message has the nearest names.
+    """
+    known = backbones()
+    if name not in known:
+        raise RecipeError([f"unknown backbone {name!r}; {nearest(name, known)}"])
+    return known[name]
+
+
+def _canonical(class_name: str) -> str:
+    """`MobileNetV2` becomes `mobilenet_v2`, `EfficientNetV2B0` `efficientnet_v2_b0`, `ResNet50V2` `resnet50_v2`."""
+    name = re.sub(r"Net(?=[A-Z])", "net_", class_name)
+    name = re.sub(r"Net", "net", name)
+    name = re.sub(r"(?<=[a-z0-9])(?=V\d)", "_", name)
+    name = re.sub(r"(?<=V\d)(?=[A-Z])", "_", name)
+    name = re.sub(r"(?<=ConvNeXt)(?=[A-Z])", "_", name).replace("ConvNeXt", "convnext")
+    name = re.sub(r"^InceptionRes", "Inception_res", name)
+    return name.lower()
+
+
+@cache
+def _affine_map(module_name: str) -> tuple[list[float], list[float], bool]:
+    """What a module's `preprocess_input` does to each channel: scale, offset, and whether RGB becomes BGR."""
+    preprocess = importlib.import_module(f"keras.applications.{module_name}").preprocess_input
+    probes = np.vstack([np.zeros((1, 3)), 255.0 * np.eye(3)]).astype(np.float32)
+    answers = np.asarray(preprocess(probes.reshape(4, 1, 1, 3).copy())).reshape(4, 3).astype(np.float64)
+    offset, matrix = answers[0], (answers[1:] - answers[0]) / 255.0
+    flipped = bool(matrix[0, 0] == 0)
+    scale = np.diag(matrix[::-1] if flipped else matrix)
+    # Seven digits are all that float32 has; more would turn a scale of one into 1.00000003.
+    return [float(f"{value:.7g}") for value in scale], [float(f"{value:.7g}") for value in offset], flipped

@@ -1,0 +1,51 @@
+"""What a person sees while something runs: one line with a bar, the speed and the time left."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+Advance = Callable[[int], None]
+"""Called with the number of units just finished."""
+
+
+class _Speed(ProgressColumn):
+    """Units a second since the task started."""
+
+    def __init__(self, unit: str):
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} {self.unit}/s", style="progress.data.speed")
+
+
+@contextmanager
+def bar(label: str, total: int | None, unit: str, show: bool = True) -> Iterator[Advance]:
+    """Show a progress bar on stderr while the block runs, and yield the function that moves it.
+
+    Nothing is drawn when `show` is false or when stderr is not a terminal.
+
+    Args:
+        label: what is being done, in a word or two.
+        total: how many units there are; None when that is not known.
+        unit: the name of one unit, in the plural.
+        show: whether anybody wants to look.
+    """
+    if not (show and sys.stderr.isatty()):
+        yield lambda count: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Speed(unit),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda count: progress.advance(task, count)

@@ -1,0 +1,1 @@
+"""The trainable half: heads solved as convex problems, the rest fitted by Keras, and which of them when."""
