@@ -58,7 +58,7 @@ def train(data: str | os.PathLike[str], *, progress: bool = True, **choices: Any
 
     Raises:
         InputError: if anything that was given cannot be used; what was computed by then is in the store.
-        MissingExtra: if Keras is not installed.
+        MissingExtraError: if Keras is not installed.
     """
     out = choices.pop("out", None)
     recipe = Recipe(data=os.fspath(data), out=None if out is None else os.fspath(out), **choices)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.errors import DataError, MissingExtra, RunError, nearest, storage_errors
+from headstart.errors import DataError, MissingExtraError, RunError, nearest, storage_errors
 from headstart.evaluation.evaluate import Figures, figures
 from headstart.features.extract import BATCH, Quarantined, load_pictures
 from headstart.features.keys import file_digest
@@ -112,12 +112,12 @@ class Run:
         Takes RGB pixels 0-255, `(batch, height, width, 3)`, gives probabilities `(batch, classes)`.
 
         Raises:
-            MissingExtra: if Keras is not installed.
+            MissingExtraError: if Keras is not installed.
         """
         try:
             import keras
         except ImportError:
-            raise MissingExtra("the Keras model of a RUN", "train") from None
+            raise MissingExtraError("the Keras model of a RUN", "train") from None
         return keras.saving.load_model(self.path / MODEL, safe_mode=True)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
@@ -218,7 +218,7 @@ class Run:
         for file in (name, str(Path(name).with_suffix(".bin"))):
             path = self.path / file
             if not path.is_file():
-                raise RunError(f"{self.path} is incomplete: {file} is missing. Train it again, or copy the whole folder.")
+                raise RunError(f"{self.path} is incomplete: no {file}. Train it again, or copy the whole folder.")
             if file_digest(path) != self.about["digests"].get(file):
                 raise RunError(f"{path} is damaged: it is not what was written. Train it again, or copy it once more.")
         return self.path / name

@@ -19,6 +19,6 @@ def write_digits(folder: Path) -> int:
     for name in range(10):
         (folder / str(name)).mkdir(parents=True, exist_ok=True)
     for number, (picture, name) in enumerate(zip(digits.images, digits.target, strict=True)):
-        grey = np.uint8(np.round(picture * 255 / 16))
+        grey = np.round(picture * 255 / 16).astype(np.uint8)
         cv2.imwrite(str(folder / str(name) / f"{number:04d}.png"), grey)
     return len(digits.images)

@@ -7,7 +7,7 @@
     │   ├── WeightsError    pretrained weights that cannot be had or do not fit
     │   ├── RunError        a RUN folder that is missing, occupied or damaged
     │   └── StorageError    a disk that is full, a folder that cannot be written
-    ├── MissingExtra        the command needs a part of headstart that is not installed
+    ├── MissingExtraError        the command needs a part of headstart that is not installed
     └── SplitError          a model that cannot be split
 
 On the command line each of them is one line on stderr and exit code 2.
@@ -56,7 +56,7 @@ class StorageError(InputError):
     """A disk that is full or a folder that cannot be written."""
 
 
-class MissingExtra(HeadstartError):
+class MissingExtraError(HeadstartError):
     """A part of headstart that is not installed is needed."""
 
     def __init__(self, what: str, extra: str):

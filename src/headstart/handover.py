@@ -28,7 +28,16 @@ SAVED_TOLERANCE = 2e-3
 """The largest difference of a probability between what was reported and what the saved model says, both in f32."""
 
 CHECKED_PICTURES = 8
-_PACKAGES = ("headstart", "keras", "tensorflow", "openvino", "numpy", "opencv-python-headless", "pillow", "scikit-learn")
+_PACKAGES = (
+    "headstart",
+    "keras",
+    "tensorflow",
+    "openvino",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "scikit-learn",
+)
 
 
 def predict_from_features(trainable: Runtime, features: Extraction, pictures: Labelled) -> np.ndarray:
@@ -92,7 +101,11 @@ def check_models(
 
 
 def write_tables(
-    folder: Path, data: Dataset, trained: Trained, quarantined: list[Quarantined], probabilities: Mapping[Side, np.ndarray]
+    folder: Path,
+    data: Dataset,
+    trained: Trained,
+    quarantined: list[Quarantined],
+    probabilities: Mapping[Side, np.ndarray],
 ) -> None:
     """Write `splits.csv`, `history.csv`, `quarantine.csv` and `predictions.csv`."""
     write_csv(
@@ -138,8 +151,8 @@ def write_metrics(
         "reused": features.reused,
         "quarantined": len(features.quarantined),
         "classes": list(val.per_class),
-        "trainable_params": _count(model.trainable_variables),
-        "non_trainable_params": _count(model.non_trainable_variables),
+        "trainable_params": _count(model.trainable_weights),
+        "non_trainable_params": _count(model.non_trainable_weights),
         **more,
         **trained.details,
         "per_class": val.to_dict()["per_class"],
@@ -183,8 +196,8 @@ def _pixels(content: np.ndarray | Quarantined) -> np.ndarray:
     return content
 
 
-def _count(variables: list[Any]) -> int:
-    return sum(int(np.prod(variable.shape)) for variable in variables)
+def _count(weights: list[Any]) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in weights)
 
 
 def _versions() -> dict[str, str]:

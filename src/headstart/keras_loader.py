@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headstart.errors import MissingExtra
+from headstart.errors import MissingExtraError
 
 
 def load_keras(what: str) -> None:
@@ -17,7 +17,7 @@ def load_keras(what: str) -> None:
         what: what needs it, for the message.
 
     Raises:
-        MissingExtra: if it is not installed.
+        MissingExtraError: if it is not installed.
     """
     if "keras" in sys.modules:
         return
@@ -27,7 +27,7 @@ def load_keras(what: str) -> None:
             import keras  # noqa: F401
             import sklearn  # noqa: F401
     except ImportError as error:
-        raise MissingExtra(what, "train") from error
+        raise MissingExtraError(what, "train") from error
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Every choice of one training, in one value that is checked at once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -87,27 +87,7 @@ class Recipe:
         Raises:
             RecipeError: with one sentence for each problem.
         """
-        problems: list[str] = []
-        if self.backbone not in backbones:
-            problems.append(f"unknown backbone {self.backbone!r}; {nearest(self.backbone, backbones)}")
-        for name, value, valid in (
-            ("strategy", self.strategy, get_args(Strategy)),
-            ("fit", self.fit, get_args(Fit)),
-            ("precision", self.precision, get_args(PrecisionChoice)),
-        ):
-            if value not in valid:
-                problems.append(f"unknown {name} {value!r}; {nearest(str(value), valid)}")
-        if isinstance(self.val, float) and not 0 < self.val < 1:
-            problems.append(f"val is {self.val:g}; as a share it lies above 0 and below 1.")
-        if self.epochs < 1:
-            problems.append(f"epochs is {self.epochs}; at least 1 is needed.")
-        if self.image_size is not None and self.image_size < 1:
-            problems.append(f"image_size is {self.image_size}; at least 1 is needed.")
-        if not 0 <= self.seed < 2**32:
-            problems.append(f"seed is {self.seed}; it lies from 0 to {2**32 - 1}.")
-        if self.weights not in ("imagenet", "none") and not Path(self.weights).exists():
-            near = nearest(self.weights, ("imagenet", "none"))
-            problems.append(f"weights {self.weights!r} is neither imagenet nor none nor a file; {near}")
+        problems = [*self._wrong_names(backbones), *self._wrong_numbers()]
         try:
             parse_head(self.head)
         except RecipeError as error:
@@ -118,6 +98,28 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, for bundles."""
         return asdict(self)
+
+    def _wrong_names(self, backbones: Collection[str]) -> Iterator[str]:
+        for name, value, valid in (
+            ("backbone", self.backbone, backbones),
+            ("strategy", self.strategy, get_args(Strategy)),
+            ("fit", self.fit, get_args(Fit)),
+            ("precision", self.precision, get_args(PrecisionChoice)),
+        ):
+            if value not in valid:
+                yield f"unknown {name} {value!r}; {nearest(str(value), valid)}"
+        if self.weights not in ("imagenet", "none") and not Path(self.weights).exists():
+            yield f"weights {self.weights!r} is no file; besides a file there are imagenet and none."
+
+    def _wrong_numbers(self) -> Iterator[str]:
+        if isinstance(self.val, float) and not 0 < self.val < 1:
+            yield f"val is {self.val:g}; as a share it lies above 0 and below 1."
+        if self.epochs < 1:
+            yield f"epochs is {self.epochs}; at least 1 is needed."
+        if self.image_size is not None and self.image_size < 1:
+            yield f"image_size is {self.image_size}; at least 1 is needed."
+        if not 0 <= self.seed < 2**32:
+            yield f"seed is {self.seed}; it lies from 0 to {2**32 - 1}."
 
 
 def parse_val(text: str) -> float | str:

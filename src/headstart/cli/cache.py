@@ -1,11 +1,12 @@
 """headstart cache"""
 
 from datetime import datetime
+from typing import Any
 
 import click
 
 from headstart.cli.output import console, human_size, json_option, print_json, print_table
-from headstart.features.store import Store
+from headstart.features.store import Space, Store
 
 _DAY = 24 * 3600
 
@@ -23,27 +24,29 @@ def cache() -> None:
 def list_spaces(as_json: bool) -> None:
     """List what is kept: for each backbone and way of computing, how many pictures and how many bytes."""
     store = Store()
-    rows = []
-    for space in store.spaces():
-        about = space.about()
-        rows.append({
-            "space": space.path.name[:8],
-            "backbone": about.get("backbone"),
-            "weights": about.get("weights"),
-            "image_size": about.get("image_size"),
-            "frontier": "+".join("x".join(map(str, shape)) for shape in about.get("frontier", [])),
-            "runtime": about.get("runtime"),
-            "precision": about.get("precision"),
-            "last_used": datetime.fromtimestamp(space.last_used()).isoformat(" ", "minutes"),
-            "bytes": space.size(),
-            "pictures": len(space.refresh(touch=False)),
-        })
+    rows = [_row(space) for space in store.spaces()]
     if as_json:
         print_json({"store": str(store.root), "spaces": rows})
         return
     if rows:
-        print_table(None, list(rows[0]), [[human_size(v) if k == "bytes" else v for k, v in r.items()] for r in rows])
+        print_table(None, list(rows[0]), [[*(row | {"bytes": human_size(row["bytes"])}).values()] for row in rows])
     console.print(f"{len(rows)} spaces in {store.root}", soft_wrap=True)
+
+
+def _row(space: Space) -> dict[str, Any]:
+    about = space.about()
+    return {
+        "space": space.path.name[:8],
+        "backbone": about.get("backbone"),
+        "weights": about.get("weights"),
+        "image_size": about.get("image_size"),
+        "frontier": "+".join("x".join(map(str, shape)) for shape in about.get("frontier", [])),
+        "runtime": about.get("runtime"),
+        "precision": about.get("precision"),
+        "last_used": datetime.fromtimestamp(space.last_used()).isoformat(" ", "minutes"),
+        "bytes": space.size(),
+        "pictures": len(space.refresh(touch=False)),
+    }
 
 
 @cache.command()
@@ -64,8 +67,14 @@ def verify(context: click.Context, as_json: bool) -> None:
 
 
 @cache.command()
-@click.option("--older-than", type=float, default=30, show_default=True, metavar="DAYS",
-              help="Remove what has not been used for so long.")
+@click.option(
+    "--older-than",
+    type=float,
+    default=30,
+    show_default=True,
+    metavar="DAYS",
+    help="Remove what has not been used for so long.",
+)
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
 @json_option
 def prune(older_than: float, everything: bool, as_json: bool) -> None:

@@ -30,9 +30,9 @@ def demo(out: str, as_json: bool) -> None:
     run = headstart.train(
         Path(out) / "digits",
         out=Path(out) / "run",
-        backbone="mobilenet_0.25",
+        backbone="vgg16",
         weights="none",
-        image_size=64,
+        image_size=32,
         progress=not as_json,
     )
     if as_json:

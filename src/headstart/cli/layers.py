@@ -28,20 +28,28 @@ def layers(backbone: str, image_size: int | None, as_json: bool) -> None:
     costs = layer_costs(model)
     width = model.output_shape[-1]
     if as_json:
-        print_json({
-            "backbone": entry.name,
-            "image_size": image_size or entry.size,
-            "feature_width": width,
-            "parameters": model.count_params(),
-            "layers": [asdict(cost) for cost in costs],
-        })
+        print_json(
+            {
+                "backbone": entry.name,
+                "image_size": image_size or entry.size,
+                "feature_width": width,
+                "parameters": model.count_params(),
+                "layers": [asdict(cost) for cost in costs],
+            }
+        )
         return
     print_table(
         f"{entry.name} at {image_size or entry.size} px",
         ("#", "layer", "type", "output", "parameters", "kept"),
         [
-            (c.number, c.name, c.type, "x".join(map(str, c.output_shape)), c.parameters,
-             human_size(c.bytes_per_picture))
+            (
+                c.number,
+                c.name,
+                c.type,
+                "x".join(map(str, c.output_shape)),
+                c.parameters,
+                human_size(c.bytes_per_picture),
+            )
             for c in costs
         ],
     )

@@ -37,9 +37,7 @@ def print_figures(figures: Mapping[str, Any], title: str) -> None:
         f"[bold]{escape(title)}[/]: accuracy [bold]{figures['accuracy']:.4f}[/], loss {figures['loss']:.4f} "
         f"on {figures['n']:,} pictures"
     )
-    rows = [
-        (name, row["n"], row["precision"], row["recall"]) for name, row in figures["per_class"].items()
-    ]
+    rows = [(name, row["n"], row["precision"], row["recall"]) for name, row in figures["per_class"].items()]
     print_table(None, ("class", "pictures", "precision", "recall"), rows)
 
 
@@ -54,7 +52,7 @@ def human_size(size: float) -> str:
 
 def _text(value: Any) -> str:
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, float):
         return f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -11,24 +11,56 @@ from headstart.recipe import Fit, PrecisionChoice, Recipe, Strategy, parse_val
 @click.command()
 @click.argument("data")
 @click.option("--out", "-o", required=True, metavar="RUN", help="Folder to create for the result.")
-@click.option("--backbone", default=Recipe.backbone, show_default=True, metavar="NAME", help="See: headstart backbones.")
+@click.option(
+    "--backbone", default=Recipe.backbone, show_default=True, metavar="NAME", help="See `headstart backbones`."
+)
 @click.option(
     "--weights", default=Recipe.weights, show_default=True, metavar="imagenet|none|FILE", help="Pretrained weights."
 )
-@click.option("--strategy", type=click.Choice(get_args(Strategy)), default=Recipe.strategy, show_default=True,
-              help="head: a new head on the frozen backbone.")
-@click.option("--head", default=Recipe.head, show_default=True, metavar="SPEC",
-              help="linear, or layers as dense:400,dropout:0.2,dense:100.")
-@click.option("--val", default=str(Recipe.val), show_default=True, metavar="SHARE|FOLDER",
-              help="Share of pictures kept aside for validation where DATA has no val folder, or such a folder.")
-@click.option("--epochs", type=int, default=Recipe.epochs, show_default=True,
-              help="At most so many; a linear head is solved and has none.")
+@click.option(
+    "--strategy",
+    type=click.Choice(get_args(Strategy)),
+    default=Recipe.strategy,
+    show_default=True,
+    help="head: a new head on the frozen backbone.",
+)
+@click.option(
+    "--head",
+    default=Recipe.head,
+    show_default=True,
+    metavar="SPEC",
+    help="linear, or layers as dense:400,dropout:0.2,dense:100.",
+)
+@click.option(
+    "--val",
+    default=str(Recipe.val),
+    show_default=True,
+    metavar="SHARE|FOLDER",
+    help="Share of pictures kept aside for validation where DATA has no val folder, or such a folder.",
+)
+@click.option(
+    "--epochs",
+    type=int,
+    default=Recipe.epochs,
+    show_default=True,
+    help="At most so many; a linear head is solved and has none.",
+)
 @click.option("--image-size", type=int, metavar="PIXELS", help="Rows and columns.  [default: the backbone's own]")
-@click.option("--fit", type=click.Choice(get_args(Fit)), default=Recipe.fit, show_default=True,
-              help="crop keeps the aspect ratio and cuts the centre; stretch keeps everything and distorts it.")
+@click.option(
+    "--fit",
+    type=click.Choice(get_args(Fit)),
+    default=Recipe.fit,
+    show_default=True,
+    help="crop keeps the aspect ratio and cuts the centre; stretch keeps everything and distorts it.",
+)
 @click.option("--seed", type=int, default=Recipe.seed, show_default=True, help="The same seed, the same result.")
-@click.option("--precision", type=click.Choice(get_args(PrecisionChoice)), default=Recipe.precision, show_default=True,
-              help="Of the frozen part; auto takes bf16 only if it changes hardly anything.")
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(PrecisionChoice)),
+    default=Recipe.precision,
+    show_default=True,
+    help="Of the frozen part; auto takes bf16 only if it changes hardly anything.",
+)
 @click.option("--strict", is_flag=True, help="Refuse files that cannot be decoded instead of leaving them out.")
 @json_option
 def train(data: str, val: str, as_json: bool, **choices: Any) -> None:
@@ -59,6 +91,7 @@ def print_result(metrics: dict[str, Any]) -> None:
     if metrics["quarantined"]:
         console.print(
             f"[yellow]{metrics['quarantined']:,} files could not be decoded and were left out[/]; "
-            f"see {run}/quarantine.csv", soft_wrap=True
+            f"see {run}/quarantine.csv",
+            soft_wrap=True,
         )
     console.print(f"Written to [bold]{run}[/]. Next:\n  headstart predict {run} PICTURE", soft_wrap=True)

@@ -93,7 +93,8 @@ def extract(
     runtime: Runtime | None = None
     for batch in _batches(_load_all(paths, recipe, space, stat_cache, result, advance)):
         runtime = runtime or load_runtime()
-        space.append([str(loaded.digest) for loaded in batch], runtime(np.stack([p.pixels for p in batch])))
+        pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
+        space.append([str(picture.digest) for picture in batch], runtime(pixels))
         result.extracted += len(batch)
         advance(len(batch))
     result.reused = len(result.digests) - result.extracted

@@ -347,7 +347,7 @@ def _bytes_of(keys: Sequence[str]) -> np.ndarray:
 
 
 def _tensor_names(shard: Any) -> list[str]:
-    return sorted(name for name in shard.keys() if name.startswith("tensor_"))
+    return sorted(name for name in shard.keys() if name.startswith("tensor_"))  # noqa: SIM118 it is not a dict
 
 
 def _checksums(keys: np.ndarray, arrays: Arrays) -> np.ndarray:

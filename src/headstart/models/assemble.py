@@ -3,6 +3,7 @@
 import keras
 
 from headstart.models.backbones import Backbone
+from headstart.models.freeze import freeze
 from headstart.models.heads import add_head
 from headstart.models.weights import build_with_weights
 from headstart.recipe import HeadSpec
@@ -10,9 +11,6 @@ from headstart.recipe import HeadSpec
 
 def assemble(backbone: Backbone, weights: str, image_size: int, head: HeadSpec, classes: int) -> keras.Model:
     """Build a classifier whose backbone is frozen and whose head is new.
-
-    The backbone is called in inference mode, as the Keras guide on transfer learning advises: its BatchNormalization
-    uses its moving statistics and its dropout drops nothing, also while the head is trained.
 
     Args:
         backbone: which.
@@ -30,7 +28,7 @@ def assemble(backbone: Backbone, weights: str, image_size: int, head: HeadSpec, 
         RecipeError: if the backbone cannot be built at that size.
     """
     network = build_with_weights(backbone, image_size, weights)
-    network.trainable = False
+    freeze(network)
     pixels = keras.Input((image_size, image_size, 3), name="pixels")
-    features = network(backbone.preprocess(pixels), training=False)
+    features = network(backbone.preprocess(pixels))
     return keras.Model(pixels, add_head(features, head, classes), name="classifier_of_pixels")

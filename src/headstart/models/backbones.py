@@ -78,9 +78,7 @@ class Backbone:
         """
         side = image_size or self.size
         try:
-            return self.constructor(
-                include_top=False, weights=weights, input_shape=(side, side, 3), **self.options
-            )
+            return self.constructor(include_top=False, weights=weights, input_shape=(side, side, 3), **self.options)
         except ValueError as error:
             if "size" not in str(error) and "dimension" not in str(error):
                 raise

@@ -63,17 +63,17 @@ def split(model: keras.Model) -> Parts:
     frozen = [graph.calls[number] for number in sorted(numbers)]
     rest = _calls_behind(graph, frontier)
 
-    tensors: dict[Ref, Any] = dict(zip(graph.inputs, _fresh_inputs(model.inputs), strict=True))
-    inputs = [tensors[ref] for ref in graph.inputs]
+    tensors: dict[Ref, Any] = dict(zip(graph.input_refs, _fresh_inputs(model.inputs), strict=True))
+    inputs = _structure(graph.inputs, tensors)
     play(frozen, tensors)
     kept = [tensors[ref] for ref in frontier]
-    frozen_part = keras.Model(inputs, kept, name=f"{model.name}_frozen")
+    frozen_part = keras.Model(inputs, _one_or_all(kept), name=f"{model.name}_frozen")
 
     received: dict[Ref, Any] = dict(zip(frontier, _frontier_inputs(kept, rest), strict=True))
     entries = [received[ref] for ref in frontier]
     play(rest, received)
     outputs = _structure(graph.outputs, received)
-    return Parts(frozen_part, keras.Model(entries, outputs, name=f"{model.name}_trainable"))
+    return Parts(frozen_part, keras.Model(_one_or_all(entries), outputs, name=f"{model.name}_trainable"))
 
 
 def join(parts: Parts, name: str | None = None) -> keras.Model:
@@ -92,11 +92,11 @@ def join(parts: Parts, name: str | None = None) -> keras.Model:
     taken = [tuple(tensor.shape) for tensor in parts.trainable.inputs]
     if given != taken:
         raise SplitError(f"the halves do not fit: the frozen one gives {given}, the trainable one takes {taken}.")
-    first, second = trace(parts.frozen), trace(parts.trainable)
-    tensors: dict[Ref, Any] = dict(zip(first.inputs, _fresh_inputs(parts.frozen.inputs), strict=True))
-    inputs = [tensors[ref] for ref in first.inputs]
+    first, second = trace(parts.frozen, [parts.trainable]), trace(parts.trainable, [parts.frozen])
+    tensors: dict[Ref, Any] = dict(zip(first.input_refs, _fresh_inputs(parts.frozen.inputs), strict=True))
+    inputs = _structure(first.inputs, tensors)
     play(first.calls, tensors)
-    handed_over = {ref: tensors[given] for ref, given in zip(second.inputs, first.output_refs, strict=True)}
+    handed_over = {ref: tensors[given] for ref, given in zip(second.input_refs, first.output_refs, strict=True)}
     play(second.calls, handed_over)
     return keras.Model(inputs, _structure(second.outputs, handed_over), name=name)
 
@@ -158,7 +158,7 @@ def layer_costs(model: keras.Model) -> list[LayerCost]:
     graph = trace(model)
     numbers = {id(layer): number for number, layer in enumerate(model.layers)}
     widths = _widths(model, graph)
-    made_at = dict.fromkeys(graph.inputs, 0)
+    made_at = dict.fromkeys(graph.input_refs, 0)
     for call in graph.calls:
         # An operation that is no layer counts as part of the layer it follows.
         number = numbers.get(id(call.operation), max((made_at[ref] for ref in call.inputs), default=0))
@@ -187,7 +187,7 @@ def layer_costs(model: keras.Model) -> list[LayerCost]:
 
 def _cut(graph: Graph, widths: dict[Ref, int]) -> tuple[set[int], list[Ref]]:
     """The calls of the frozen half, by number, and the tensors that cross."""
-    fixed: set[Ref] = set(graph.inputs)
+    fixed: set[Ref] = set(graph.input_refs)
     frozen: set[int] = set()
     for number, call in enumerate(graph.calls):
         if fixed.issuperset(call.inputs) and _may_be_frozen(call):
@@ -246,7 +246,7 @@ def _needed_for(graph: Graph, calls: set[int], wanted: Sequence[Ref]) -> set[int
 
 def _frontier(graph: Graph, frozen: set[int]) -> list[Ref]:
     """Tensors that are there when the frozen calls are done and that something else needs, in the order they arise."""
-    made = set(graph.inputs)
+    made = set(graph.input_refs)
     used = set(graph.output_refs)
     for number, call in enumerate(graph.calls):
         if number in frozen:
@@ -258,9 +258,7 @@ def _frontier(graph: Graph, frozen: set[int]) -> list[Ref]:
 
 def _widths(model: keras.Model, graph: Graph) -> dict[Ref, int]:
     """The bytes that each tensor takes per picture; an unknown side counts as one."""
-    widths = {
-        ref: _values(tensor.shape) for ref, tensor in zip(graph.inputs, model.inputs, strict=True)
-    }
+    widths = {ref: _values(tensor.shape) for ref, tensor in zip(graph.input_refs, model.inputs, strict=True)}
     for call in graph.calls:
         for ref, tensor in zip(call.outputs, keras.tree.flatten(call.operation.output), strict=True):
             widths[ref] = 4 * _values(tensor.shape)
@@ -277,12 +275,16 @@ def _may_be_frozen(call: Call) -> bool:
         return True  # operations of keras.ops have no weights, no state and no randomness
     if operation.trainable_variables or getattr(operation, "stateful", False):
         return False
-    if call.training is False:
-        return True
     return not any(_is_random(layer) or _updates_state(layer) for layer in _with_inner_layers(operation))
 
 
 def _is_random(layer: keras.layers.Layer) -> bool:
+    """Whether the layer draws random numbers in training.
+
+    That it was called with `training=False` does not matter: `fit` overrides it in Keras 3.
+    """
+    if getattr(layer, "rate", None) == 0:
+        return False  # dropout that drops nothing
     return any(isinstance(value, keras.random.SeedGenerator) for value in vars(layer).values())
 
 
@@ -318,13 +320,16 @@ def _frontier_inputs(tensors: Sequence[Any], calls: Sequence[Call]) -> list[Any]
     ]
 
 
-def _structure(outputs: Any, tensors: dict[Ref, Any]) -> Any:
-    if isinstance(outputs, Ref):
-        return tensors[outputs]
-    if isinstance(outputs, dict):
-        return {name: _structure(value, tensors) for name, value in outputs.items()}
-    found = [_structure(value, tensors) for value in outputs]
-    return found[0] if len(found) == 1 else found
+def _structure(refs: Any, tensors: dict[Ref, Any]) -> Any:
+    if isinstance(refs, Ref):
+        return tensors[refs]
+    if isinstance(refs, dict):
+        return {name: _structure(value, tensors) for name, value in refs.items()}
+    return [_structure(value, tensors) for value in refs]
+
+
+def _one_or_all(tensors: list[Any]) -> Any:
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def _describe(call: Call) -> list[Any]:

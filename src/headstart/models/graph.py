@@ -5,9 +5,9 @@ Nested functional and sequential models are entered, so that the list is flat an
 """
 
 import inspect
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import keras
@@ -36,7 +36,8 @@ class Call:
         kwargs: keyword arguments, `Ref` where a tensor goes.
         inputs: the tensors among the arguments.
         outputs: the tensors produced.
-        training: the mode a model around this call was called in; None where that is left to the caller.
+        training: the mode that a nested model around this call was told to run in; None where it was told nothing.
+            Keras heeds it only while its own caller says nothing: `fit` and `predict` override it.
     """
 
     operation: Any
@@ -52,14 +53,19 @@ class Graph:
     """A model's calls in an order in which they can be run.
 
     Attributes:
-        inputs: the tensors that come from outside.
+        inputs: the tensors that come from outside, in the structure the model takes them in.
         calls: everything that is applied.
         outputs: the model's outputs, in the structure the model returns them in, `Ref` for tensors.
     """
 
-    inputs: tuple[Ref, ...]
+    inputs: Any
     calls: tuple[Call, ...]
     outputs: Any
+
+    @property
+    def input_refs(self) -> tuple[Ref, ...]:
+        """The inputs as a flat sequence."""
+        return tuple(_refs(self.inputs))
 
     @property
     def output_refs(self) -> tuple[Ref, ...]:
@@ -67,8 +73,12 @@ class Graph:
         return tuple(_refs(self.outputs))
 
 
-def trace(model: keras.Model) -> Graph:
+def trace(model: keras.Model, beside: Sequence[keras.Model] = ()) -> Graph:
     """Read the graph of a functional or sequential model.
+
+    Args:
+        model: the model.
+        beside: other models whose calls will end up in one model with these, where names must not clash either.
 
     Raises:
         SplitError: if the model, as a subclass of `keras.Model`, hides its graph in Python code, or is not built.
@@ -80,9 +90,10 @@ def trace(model: keras.Model) -> Graph:
         )
     if not model.built or not model.inputs:
         raise SplitError(f"{model.name!r} is not built. Give it a keras.Input, or call it once.")
-    tracer = _Tracer(_names_that_clash(model))
-    inputs = tuple(tracer.new_ref() for _ in model.inputs)
-    outputs = tracer.trace(model, inputs, None)
+    tracer = _Tracer(_names_that_clash((model, *beside)))
+    given = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    inputs = keras.tree.map_structure(lambda _: tracer.new_ref(), given)
+    outputs = tracer.trace(model, tuple(_refs(inputs)), None)
     return Graph(inputs, tuple(tracer.calls), outputs)
 
 
@@ -91,7 +102,7 @@ def play(calls: Sequence[Call], tensors: dict[Ref, Any]) -> None:
     for call in calls:
         args = _substitute(call.args, tensors)
         kwargs = _substitute(call.kwargs, tensors)
-        if call.training is not None and kwargs.get("training") is None and _takes_training(call.operation):
+        if call.training is not None and _takes_training(call.operation):
             kwargs["training"] = call.training
         produced = keras.tree.flatten(call.operation(*args, **kwargs))
         tensors.update(zip(call.outputs, produced, strict=True))
@@ -145,13 +156,12 @@ class _Tracer:
         return _map_places(config["output_layers"], lambda place: produced[_output_key(place, operations)])
 
     def _call(self, operation: Any, args: Any, kwargs: dict[str, Any], training: bool | None) -> Any:
-        own = kwargs.get("training")
-        mode = training if own is None else bool(own)
         inputs = tuple(_refs([args, kwargs]))
         if _has_graph(operation) and operation.name not in self._clashing:
-            return self.trace(operation, inputs, mode)
+            told = kwargs.get("training")
+            return self.trace(operation, inputs, training if told is None else told)
         outputs = tuple(self.new_ref() for _ in keras.tree.flatten(operation.output))
-        self.calls.append(Call(operation, args, kwargs, inputs, outputs, mode))
+        self.calls.append(Call(operation, args, kwargs, inputs, outputs, training))
         return outputs[0] if len(outputs) == 1 else list(outputs)
 
 
@@ -162,11 +172,11 @@ def _has_graph(operation: Any) -> bool:
     return isinstance(operation, keras.Model) and hasattr(operation, "operations")
 
 
-def _names_that_clash(model: keras.Model) -> set[str]:
+def _names_that_clash(models: Sequence[keras.Model]) -> set[str]:
     """Names of nested models that must stay whole, because a layer in them is called like another one elsewhere."""
     owners: dict[str, set[int]] = {}
     nested: dict[str, list[str]] = {}
-    for owner, operation in _operations_below(model, ""):
+    for owner, operation in chain.from_iterable(_operations_below(model, "") for model in models):
         owners.setdefault(operation.name, set()).add(id(operation))
         if owner:
             nested.setdefault(owner, []).append(operation.name)

@@ -54,7 +54,8 @@ def _with_imagenet_weights(backbone: Backbone, image_size: int | None) -> keras.
         file = address.group().rpartition("/")[2]
         raise WeightsError(
             f"the ImageNet weights of {backbone.name} are not here and cannot be fetched. "
-            f"Where there is a network, download {address.group()} and put it into {keras_home() / 'models'} as {file}; "
+            f"Where there is a network, download {address.group()} and put it into {keras_home() / 'models'} "
+            f"as {file}; "
             "or give --weights FILE, or --weights none for random ones."
         ) from error
 

@@ -73,9 +73,7 @@ def fit(
     Returns:
         One row per epoch: `epoch` from 1, `accuracy`, `loss`, `val_accuracy`, `val_loss`.
     """
-    model.compile(
-        keras.optimizers.AdamW(LEARNING_RATE), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
+    model.compile(keras.optimizers.AdamW(LEARNING_RATE), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     stop = keras.callbacks.EarlyStopping("val_loss", patience=PATIENCE, restore_best_weights=True)
     history = model.fit(
         train, validation_data=val, epochs=epochs, verbose=0, shuffle=False, callbacks=[stop, _Progress(advance)]

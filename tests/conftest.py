@@ -1,0 +1,70 @@
+"""What tests share: a store of their own, pictures made on the spot, and the real data where it is."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import cv2
+import numpy as np
+import pytest
+
+SHARED = Path(os.environ.get("HEADSTART_SHARED", Path(__file__).parents[1].parent / "shared"))
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty store for every test."""
+    root = tmp_path_factory.mktemp("store")
+    monkeypatch.setenv("HEADSTART_STORE", str(root))
+    return root
+
+
+def make_picture(seed: int, size: tuple[int, int] = (40, 40), hue: int = 0) -> np.ndarray:
+    """A smooth picture, uint8 RGB; `hue` is the channel that is bright, so classes can be told apart."""
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 80, (5, 5, 3), np.uint8)
+    coarse[:, :, hue % 3] += 150
+    return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> Path:
+    """Write RGB pixels in the format of the path's suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels[:, :, ::-1])
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder of class folders: `pictures(red=10, green=10)`, or below another folder with `at="data/val"`."""
+
+    def make(at: str = "data", first: int = 0, **counts: int) -> Path:
+        folder = tmp_path / at
+        for hue, (name, count) in enumerate(counts.items()):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            for number in range(first, first + count):
+                write_picture(folder / name / f"{number:03d}.png", make_picture(1000 * hue + number, hue=hue))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real pictures and weights; tests that need it are skipped where it is missing."""
+    if not (SHARED / "data" / "flowers").is_dir():
+        pytest.skip(f"no real pictures in {SHARED} (set HEADSTART_SHARED)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def imagenet_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A KERAS_HOME with the real weights; a copy, because Keras writes its settings beside them."""
+    home = tmp_path_factory.mktemp("keras")
+    shutil.copytree(shared / "keras" / "models", home / "models", copy_function=shutil.copyfile)
+    os.chmod(home / "models", 0o755)
+    return home
