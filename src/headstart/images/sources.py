@@ -223,7 +223,7 @@ def check_class_sizes(pictures: Sequence[Picture], classes: Sequence[str], where
     empty = [name for name, count in counts.items() if count == 0]
     if empty:
         raise DataError(
-            f"class {', '.join(map(repr, empty))} in {where} has no pictures. Add some or remove the folder."
+            f"class {', '.join(map(repr, empty))} in {where} has no pictures. Add some, or remove the folder."
         )
     single = [name for name, count in counts.items() if count == 1]
     if single:

@@ -1,0 +1,63 @@
+"""The split: by content, stratified, stable when the data grows."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headstart.images.split import split_by_content
+
+
+def digests(count: int, start: int = 0) -> list[str]:
+    return [hashlib.blake2b(str(number).encode(), digest_size=20).hexdigest() for number in range(start, start + count)]
+
+
+@given(st.integers(2, 400), st.floats(0.05, 0.95), st.integers(0, 10))
+def test_every_class_is_on_both_sides_with_about_the_share_asked_for(count, fraction, seed):
+    sides = split_by_content(["a"] * count, digests(count), fraction, seed)
+    share = sides.count("val") / count
+    assert 1 <= sides.count("val") <= count - 1
+    assert fraction / 2 - 1 / count <= share <= 1.5 * fraction + 1 / count
+
+
+def test_large_classes_come_close_to_the_share():
+    labels = [str(number % 4) for number in range(8000)]
+    sides = np.array(split_by_content(labels, digests(8000), 0.2, 0))
+    for label in "0123":
+        assert np.mean(sides[np.array(labels) == label] == "val") == pytest.approx(0.2, abs=0.03)
+
+
+def test_order_and_names_do_not_matter():
+    keys = digests(50)
+    sides = dict(zip(keys, split_by_content(["a"] * 50, keys, 0.3, 1), strict=True))
+    turned = dict(zip(keys[::-1], split_by_content(["a"] * 50, keys[::-1], 0.3, 1), strict=True))
+    assert sides == turned
+
+
+def test_duplicates_are_on_one_side():
+    keys = digests(30) * 2
+    sides = split_by_content(["a"] * 60, keys, 0.3, 0)
+    assert sides[:30] == sides[30:]
+
+
+def test_growth_moves_nobody_across():
+    before, more = digests(300), digests(300, start=300)
+    old = split_by_content(["a"] * 300, before, 0.2, 0)
+    new = split_by_content(["a"] * 600, before + more, 0.2, 0)
+    assert new[:300] == old
+
+
+def test_another_seed_gives_another_split():
+    keys = digests(100)
+    assert split_by_content(["a"] * 100, keys, 0.2, 0) != split_by_content(["a"] * 100, keys, 0.2, 1)
+
+
+def test_the_split_of_a_seed_is_the_same_on_every_machine():
+    sides = split_by_content(["a"] * 20, digests(20), 0.25, 7)
+    assert [number for number, side in enumerate(sides) if side == "val"] == [1, 12, 14]
+
+
+def test_one_content_only_is_for_training():
+    assert split_by_content(["a", "a"], digests(1) * 2, 0.5, 0) == ["train", "train"]
