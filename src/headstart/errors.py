@@ -15,6 +15,8 @@ On the command line each of them is one line on stderr and exit code 2.
 
 import difflib
 import errno
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +89,20 @@ def storage_errors(where: Path | str, hint: str) -> Iterator[None]:
         if reason is None:
             raise
         raise StorageError(f"cannot write to {where}: {reason}. {hint}") from error
+
+
+def require_free_space(folder: Path, size: int) -> None:
+    """Make sure that there is room for a file before a library that would not notice writes it.
+
+    Args:
+        folder: where it will be written.
+        size: in bytes.
+
+    Raises:
+        OSError: ENOSPC, as the operating system would.
+    """
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ def load_keras(what: str) -> None:
     Raises:
         MissingExtraError: if it is not installed.
     """
-    if "keras" in sys.modules:
+    if sys.modules.get("keras") is not None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:

@@ -72,7 +72,7 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     data = make_dataset(listing, features.digests, share, recipe.seed)
 
     trained = train_head(parts, features, data.side("train"), data.side("val"), recipe, show)
-    head = KerasRuntime(parts.trainable)
+    head = KerasRuntime(parts.trainable, traced=False)
     probabilities = {side: predict_from_features(head, features, data.side(side)) for side in data.evaluated_sides}
     results = {side: figures(rows, data.side(side).labels, data.classes) for side, rows in probabilities.items()}
 

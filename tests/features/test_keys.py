@@ -6,7 +6,10 @@ from headstart.features.keys import KEY_VERSION, file_digest, picture_digest, sp
 def test_digests_stay_the_same():
     assert KEY_VERSION == 1
     assert picture_digest(b"picture") == "841d565d1356521cc037e41595a93b8474632c42"
-    assert space_digest({"frozen": "abc", "decode": {"height": 224}, "view": "centre"}) == "06003bdf85bf964724e1ab76017ccd02f693e550"
+    assert (
+        space_digest({"frozen": "abc", "decode": {"height": 224}, "view": "centre"})
+        == "06003bdf85bf964724e1ab76017ccd02f693e550"
+    )
 
 
 def test_the_order_of_an_identity_does_not_matter():

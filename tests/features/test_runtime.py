@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from headstart.features import convert
-from headstart.features.convert import Findings, choose_runtime, export_openvino, relative_difference
+from headstart.features.convert import choose_runtime, export_openvino, relative_difference
 from headstart.features.runtime import KerasRuntime, OpenVINORuntime, cpu_computes_bf16
 from headstart.features.store import Store
 from headstart.models.cut import fingerprint
@@ -113,22 +113,25 @@ def test_bf16_is_near_and_not_equal(frozen):
     assert 0 < relative_difference(rounded, exact) < 0.05
 
 
-def test_findings_of_another_openvino_or_damaged_ones_are_not_trusted(frozen):
+def test_findings_of_another_openvino_or_damaged_ones_are_not_trusted(frozen, monkeypatch, caplog):
     choose(frozen)
-    file = Store().converted(fingerprint(frozen)) / "findings.json"
-    for content in (json.dumps({"openvino": "1.0", "parity": 0.0}), "garbage", "{}"):
+    (file,) = Store().converted(fingerprint(frozen)).glob("*/findings.json")
+    expected = file.read_text()
+    for content in ("garbage", "{}", "[]", json.dumps({"parity": "x"})):
         file.write_text(content)
         assert choose(frozen).identity.name == "openvino"
-        assert json.loads(file.read_text())["openvino"] != "1.0"
+        assert file.read_text() == expected
+    file.with_name("model.bin").unlink()
+    assert choose(frozen).load()(pixels())[0].shape == (5, 8)
+    monkeypatch.setattr(convert, "version", lambda _: "another")
+    monkeypatch.setattr(convert, "export_openvino", lambda *_: (_ for _ in ()).throw(RuntimeError("converted anew")))
+    choose(frozen)
+    assert "converted anew" in caplog.text
 
 
 def test_a_difference_that_is_no_number_counts_as_infinite():
     assert relative_difference([np.array([np.nan])], [np.array([1.0])]) == float("inf")
     assert relative_difference([np.array([2.0])], [np.array([1.0])]) == 1.0
-
-
-def test_findings_are_plain():
-    assert Findings("1", 0.5).bf16_error is None
 
 
 def test_a_compiled_model_takes_any_number_of_rows(frozen, tmp_path):

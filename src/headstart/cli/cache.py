@@ -29,8 +29,22 @@ def list_spaces(as_json: bool) -> None:
         print_json({"store": str(store.root), "spaces": rows})
         return
     if rows:
-        print_table(None, list(rows[0]), [[*(row | {"bytes": human_size(row["bytes"])}).values()] for row in rows])
+        columns = ("backbone", "weights", "px", "frontier", "runtime", "pictures", "size", "last used")
+        print_table(None, columns, [_line(row) for row in rows])
     console.print(f"{len(rows)} spaces in {store.root}", soft_wrap=True)
+
+
+def _line(row: dict[str, Any]) -> list[Any]:
+    return [
+        row["backbone"],
+        row["weights"],
+        row["image_size"],
+        row["frontier"],
+        f"{row['runtime']} {row['precision']}",
+        row["pictures"],
+        human_size(row["bytes"]),
+        row["last_used"][:10],
+    ]
 
 
 def _row(space: Space) -> dict[str, Any]:

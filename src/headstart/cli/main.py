@@ -26,7 +26,7 @@ class _OneLineErrors(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command and exit."""
         try:
-            sys.exit(super().main(*args, **kwargs | {"standalone_mode": False}) or 0)
+            sys.exit(super().main(*args, **kwargs | {"standalone_mode": False, "prog_name": "headstart"}) or 0)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message())
             sys.exit(2)

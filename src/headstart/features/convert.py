@@ -1,7 +1,10 @@
 """From a Keras model to the runtime that runs it: converted once, compared with Keras before it is trusted."""
 
+import errno
 import json
 import logging
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -12,8 +15,9 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
+import openvino
 
-from headstart.errors import storage_errors
+from headstart.errors import require_free_space, storage_errors
 from headstart.features.runtime import (
     KerasRuntime,
     OpenVINORuntime,
@@ -23,15 +27,16 @@ from headstart.features.runtime import (
     cpu_computes_bf16,
     openvino_identity,
 )
-from headstart.features.store import Store, write_atomically
+from headstart.features.store import STORE_HINT, Store, write_atomically
 
 log = logging.getLogger(__name__)
 
 PARITY_TOLERANCE = 1e-3
 """The largest difference from Keras that is put down to rounding, relative to the largest feature."""
 
-BF16_TOLERANCE = 0.02
-"""The largest relative error (norm of the difference over norm) at which `auto` takes bf16."""
+BF16_TOLERANCE = 0.005
+"""The largest relative error (norm of the difference over norm) at which `auto` takes bf16: small enough that
+`model.keras`, which computes in f32, still gives the probabilities that were reported."""
 
 PROBE_PICTURES = 8
 
@@ -41,15 +46,13 @@ Samples = Callable[[], np.ndarray]
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found out about one frozen part on one version of OpenVINO.
+    """What was found out about one frozen part on the version of OpenVINO that is installed.
 
     Attributes:
-        openvino: the version.
         parity: the largest difference between OpenVINO in f32 and Keras, relative to the largest feature.
         bf16_error: norm of the difference between bf16 and f32 over the norm; None where bf16 was not tried.
     """
 
-    openvino: str
     parity: float
     bf16_error: float | None = None
 
@@ -98,7 +101,7 @@ def choose_runtime(
     on_keras = FrozenRuntime(_keras_identity(), None, frozen)
     if _keras_has_accelerator():
         return on_keras
-    folder = store.converted(fingerprint)
+    folder = store.converted(fingerprint) / version("openvino")
     findings = _recall(folder)
     if findings is None:
         findings = _convert_and_probe(frozen, folder, samples())
@@ -110,7 +113,7 @@ def choose_runtime(
         )
         return on_keras
     if precision == "auto" and findings.bf16_error is None and cpu_computes_bf16():
-        findings = Findings(findings.openvino, findings.parity, _bf16_error(folder / "model.xml", samples()))
+        findings = Findings(findings.parity, _bf16_error(folder / "model.xml", samples()))
         _remember(folder, findings)
     chosen = _choose_precision(precision, findings)
     return FrozenRuntime(openvino_identity(chosen), folder / "model.xml", frozen)
@@ -118,7 +121,28 @@ def choose_runtime(
 
 def export_openvino(model: keras.Model, path: Path) -> None:
     """Write a Keras model in OpenVINO's form: `path` (`.xml`) and the `.bin` beside it."""
-    model.export(str(path), format="openvino", verbose=False)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".raw-") as folder:
+        raw = Path(folder) / path.name
+        model.export(str(raw), format="openvino", verbose=False)
+        graph = openvino.Core().read_model(raw)
+        results = _outputs_of_the_model(graph, len(model.outputs))
+        openvino.save_model(openvino.Model(results, graph.get_parameters()), path, compress_to_fp16=False)
+
+
+def _outputs_of_the_model(graph: openvino.Model, count: int) -> list[Any]:
+    """The results that stand for the model's outputs, in their order.
+
+    TensorFlow calls those Identity, Identity_1 and so on. Activations with a gradient of their own (swish) leave
+    others behind, which OpenVINO 2026.4 takes for outputs too.
+    """
+    found = {}
+    for port in graph.outputs:
+        for name in port.get_names():
+            if match := re.fullmatch(r"Identity(?:_(\d+))?:0", name):
+                found[int(match[1] or 0)] = port.get_node()
+    if sorted(found) != list(range(count)):
+        raise ValueError(f"the converted model has outputs {sorted(found)} instead of {count}")
+    return [found[number] for number in range(count)]
 
 
 def relative_difference(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
@@ -147,21 +171,42 @@ def _choose_precision(asked: Literal["auto", "f32", "bf16"], findings: Findings)
 
 
 def _convert_and_probe(frozen: keras.Model, folder: Path, pictures: np.ndarray) -> Findings:
-    """Convert into a folder of its own, so that a converted model is there whole or not at all."""
-    with storage_errors(folder, "Free some space there, or set HEADSTART_STORE to a folder that can be written."):
+    """Convert beside the folder and rename: a converted model is there whole or not at all."""
+    with storage_errors(folder, STORE_HINT):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as temporary:
-            try:
-                export_openvino(frozen, Path(temporary) / "model.xml")
-                found = OpenVINORuntime(Path(temporary) / "model.xml", pixels=True)(pictures)
-            except Exception as error:  # a layer that the converter does not know, in whatever way it says so
-                log.warning("OpenVINO cannot run this network (%s).", " ".join(str(error).split())[:200])
-                parity = float("inf")
-            else:
-                parity = relative_difference(found, KerasRuntime(frozen, batch=PROBE_PICTURES)(pictures))
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(temporary, folder)
-    return Findings(version("openvino"), parity)
+        require_free_space(folder.parent, _size_of(frozen))
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
+        try:
+            parity = _probe(frozen, temporary / "model.xml", pictures)
+            _move_unless_there(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return Findings(parity)
+
+
+def _probe(frozen: keras.Model, file: Path, pictures: np.ndarray) -> float:
+    """Convert, and return how far the converted model is from Keras."""
+    try:
+        export_openvino(frozen, file)
+        found = OpenVINORuntime(file, pixels=True)(pictures)
+    except OSError:
+        raise
+    except Exception as error:  # a layer that the converter does not know, in whatever way it says so
+        log.warning("OpenVINO cannot run this network (%s).", " ".join(str(error).split())[:200])
+        return float("inf")
+    return relative_difference(found, KerasRuntime(frozen, batch=len(pictures), traced=False)(pictures))
+
+
+def _move_unless_there(temporary: Path, folder: Path) -> None:
+    try:
+        os.rename(temporary, folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise  # else another process was faster, with the same result
+
+
+def _size_of(model: keras.Model) -> int:
+    return 4 * int(model.count_params()) + (1 << 20)
 
 
 def _bf16_error(model: Path, pictures: np.ndarray) -> float:
@@ -175,13 +220,14 @@ def _bf16_error(model: Path, pictures: np.ndarray) -> float:
 def _recall(folder: Path) -> Findings | None:
     try:
         known: dict[str, Any] = json.loads((folder / "findings.json").read_text())
-        findings = Findings(**known)
-    except (OSError, ValueError, TypeError):
+        findings = Findings(float(known["parity"]), known.get("bf16_error"))
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     usable = findings.parity > PARITY_TOLERANCE or (folder / "model.bin").exists()
-    return findings if usable and findings.openvino == version("openvino") else None
+    return findings if usable else None
 
 
 def _remember(folder: Path, findings: Findings) -> None:
-    with storage_errors(folder, "Free some space there, or set HEADSTART_STORE to a folder that can be written."):
+    with storage_errors(folder, STORE_HINT):
+        folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "findings.json", json.dumps(asdict(findings)).encode())

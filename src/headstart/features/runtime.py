@@ -99,19 +99,22 @@ class KerasRuntime:
     Args:
         model: the model; its inputs are cast to what it expects.
         batch: rows per run.
+        traced: whether to compile it first; that takes seconds, which a few batches do not earn back.
     """
 
-    def __init__(self, model: Any, batch: int = 32):
+    def __init__(self, model: Any, batch: int = 32, traced: bool = True):
         self._model = model
         self._batch = batch
+        self._traced = traced
 
     def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
         """See `Runtime`."""
         return in_fixed_batches(self._run, self._batch, batch)
 
     def _run(self, *batch: np.ndarray) -> list[np.ndarray]:
-        given = [np.asarray(rows, np.float32) for rows in batch]
-        outputs = self._model.predict_on_batch(given if len(given) > 1 else given[0])
+        rows = [np.asarray(array, np.float32) for array in batch]
+        given = rows if len(rows) > 1 else rows[0]
+        outputs = self._model.predict_on_batch(given) if self._traced else self._model(given, training=False)
         return [np.asarray(array) for array in (outputs if isinstance(outputs, list | tuple) else [outputs])]
 
 

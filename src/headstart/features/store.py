@@ -39,7 +39,7 @@ _SMALL_SHARD_BYTES = 4 << 20
 _MERGED_SHARD_BYTES = 64 << 20
 _READ_BYTES = 16 << 20
 _STALE_SECONDS = 24 * 3600
-_HINT = "Free some space there, or set HEADSTART_STORE to a folder that can be written."
+STORE_HINT = "Free some space there, or set HEADSTART_STORE to a folder that can be written."
 
 
 def default_root() -> Path:
@@ -67,7 +67,7 @@ class Store:
         Raises:
             StorageError: if it cannot.
         """
-        with storage_errors(self.root, _HINT):
+        with storage_errors(self.root, STORE_HINT):
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".probe-{uuid.uuid4().hex}"
             probe.write_bytes(b"x")
@@ -134,7 +134,7 @@ class Space:
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write down, once, how the features of this space are computed."""
-        with storage_errors(self.path, _HINT):
+        with storage_errors(self.path, STORE_HINT):
             self.path.mkdir(parents=True, exist_ok=True)
             if not (self.path / "about.json").exists():
                 write_atomically(self.path / "about.json", json.dumps(description, indent=1).encode())
@@ -318,7 +318,7 @@ class Space:
         name = f"{uuid.uuid4().hex}.safetensors"
         tensors = {f"tensor_{i:03d}": np.ascontiguousarray(array) for i, array in enumerate(arrays)}
         shard = save({"keys": keys, "checksums": _checksums(keys, arrays), **tensors})
-        with storage_errors(self.path, _HINT):
+        with storage_errors(self.path, STORE_HINT):
             write_atomically(self.path / name, shard)
         return name
 

@@ -3,7 +3,8 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+import warnings
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -64,10 +65,13 @@ def _load_file(model: keras.Model, file: Path, backbone: Backbone) -> None:
     if not file.is_file():
         raise WeightsError(f"no such weights file: {file}. --weights takes imagenet, none or the path of a file.")
     try:
-        if file.suffix == ".keras":
-            model.set_weights(keras.saving.load_model(file, compile=False).get_weights())
-        else:
-            model.load_weights(file)
+        with warnings.catch_warnings():
+            # Keras only warns when it leaves a layer as it was; a half-loaded network is no pretrained one.
+            warnings.simplefilter("error", UserWarning)
+            if file.suffix == ".keras":
+                model.set_weights(keras.saving.load_model(file, compile=False).get_weights())
+            else:
+                model.load_weights(file)
     except Exception as error:  # h5py and Keras raise many kinds for files that do not fit
         raise WeightsError(
             f"{file} does not fit {backbone.name} without its top: expected {_expected(model)}; "
@@ -82,18 +86,16 @@ def _expected(model: keras.Model) -> str:
 
 
 def _found(file: Path) -> str:
+    sizes: dict[str, int] = {}
+
+    def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes[name] = item.size
+
     try:
         with h5py.File(file) as content:
-            datasets = list(_datasets(content))
+            content.visititems(note)
     except OSError:
-        return "a file that is not in HDF5 format" if file.suffix != ".keras" else "another model"
-    layers = len({dataset.name.rsplit("/", 2)[0] for dataset in datasets})
-    return f"about {layers} layers with {sum(dataset.size for dataset in datasets):,} values"
-
-
-def _datasets(group: h5py.Group) -> Iterator[h5py.Dataset]:
-    for item in group.values():
-        if isinstance(item, h5py.Dataset):
-            yield item
-        else:
-            yield from _datasets(item)
+        return "another model" if zipfile.is_zipfile(file) else "a file that is not in HDF5 format"
+    layers = {name.rpartition("/")[0] for name in sizes}
+    return f"{len(layers)} layers with {sum(sizes.values()):,} values"

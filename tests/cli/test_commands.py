@@ -1,0 +1,238 @@
+"""The command line as a person uses it: what it prints, what it refuses, and how."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import headstart
+from headstart.cli.main import cli
+from tests.conftest import make_picture, write_picture
+
+SMALL = ("--backbone", "mobilenet_0.25", "--weights", "none", "--image-size", "32", "--precision", "f32")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def refused(*arguments: object) -> str:
+    """The one line with which a command refuses its input."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("Error: ")
+    return lines[0].removeprefix("Error: ")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder with data/ and the RUN trained on it."""
+    folder = tmp_path_factory.mktemp("cli")
+    os.environ["HEADSTART_STORE"] = str(folder / "store")
+    for hue, name in enumerate(("blue", "green")):
+        for number in range(12):
+            write_picture(folder / "data" / name / f"{number}.png", make_picture(hue * 100 + number, hue=hue))
+    result = run("train", folder / "data", "--out", folder / "run", *SMALL)
+    assert result.exit_code == 0, result.output
+    (folder / "train.txt").write_text(result.output)
+    return folder
+
+
+def test_help_names_every_command_and_each_has_its_own():
+    text = run("--help").output
+    for name, command in cli.commands.items():
+        assert name in text
+        assert command.help
+        assert run(name, "--help").exit_code == 0
+
+
+def test_version_is_the_package_s():
+    assert run("--version").output == f"headstart, version {headstart.__version__}\n"
+
+
+def test_train_says_how_good_it_is_what_it_cost_and_what_to_do_next(finished):
+    text = (finished / "train.txt").read_text()
+    assert re.search(r"validation: accuracy \d\.\d{4}, loss", text)
+    assert "24 pictures: 24 went through the frozen part, 0 were kept from before" in text
+    assert f"headstart predict {finished / 'run'} PICTURE" in text
+
+
+def test_train_json_is_one_object_with_what_was_promised(finished, tmp_path):
+    result = run("train", finished / "data", "--out", tmp_path / "run", "--json", *SMALL)
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert {
+        "accuracy", "loss", "n", "strategy", "seconds", "pictures", "extracted", "reused", "quarantined", "classes",
+        "trainable_params", "non_trainable_params", "run",
+    } <= found.keys()  # fmt: skip
+    assert found == json.loads((tmp_path / "run" / "metrics.json").read_text())
+
+
+def test_evaluate_gives_the_reported_figures(finished):
+    result = run("evaluate", finished / "run", finished / "data", "--json")
+    found = json.loads(result.stdout)
+    metrics = json.loads((finished / "run" / "metrics.json").read_text())
+    assert found["n"] == 24
+    assert found["trained_on"] == 24 - metrics["n"]
+    table = run("evaluate", finished / "run", finished / "data").stdout
+    assert f"{found['trained_on']} of these pictures were trained on, so the figures flatter it." in table
+
+
+def test_predict_as_table_csv_and_json(finished):
+    folder = finished / "data" / "blue"
+    table = run("predict", finished / "run", folder / "0.png")
+    assert table.exit_code == 0
+    assert "probability" in table.stdout
+    rows = list(csv.DictReader(io.StringIO(run("predict", finished / "run", folder, "--format", "csv").stdout)))
+    assert len(rows) == 12
+    content = json.loads(run("predict", finished / "run", folder, "--json", "--top", 2).stdout)
+    assert [row["path"] for row in rows] == [item["path"] for item in content["predictions"]]
+    assert [row["label"] for row in rows] == [item["label"] for item in content["predictions"]]
+    for item in content["predictions"]:
+        assert sum(entry["probability"] for entry in item["top"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_names_what_it_leaves_out_and_goes_on(finished, tmp_path):
+    (tmp_path / "bad.jpg").write_text("no picture")
+    result = run("predict", finished / "run", tmp_path / "bad.jpg", finished / "data" / "blue" / "0.png", "--json")
+    assert result.exit_code == 0
+    content = json.loads(result.stdout)
+    assert len(content["predictions"]) == 1
+    assert content["quarantined"] == [{"path": f"{tmp_path}/bad.jpg", "reason": "not a picture in a known format"}]
+    alone = run("predict", finished / "run", tmp_path / "bad.jpg")
+    assert alone.exit_code == 2
+    assert alone.stderr == (
+        f"left out {tmp_path}/bad.jpg: not a picture in a known format\nError: no picture could be decoded.\n"
+    )
+
+
+def test_layers_lists_number_name_type_shape_parameters_and_cost():
+    result = run("layers", "mobilenet_0.25", "--json")
+    found = json.loads(result.stdout)
+    assert found["feature_width"] == 256
+    assert found["parameters"] == 218_544
+    assert found["layers"][-1] == {
+        "number": 85,
+        "name": "conv_pw_13_relu",
+        "type": "ReLU",
+        "output_shape": [7, 7, 256],
+        "parameters": 0,
+        "bytes_per_picture": 7 * 7 * 256 * 4,
+    }
+    table = run("layers", "mobilenet_0.25").stdout
+    assert "conv_pw_13_relu" in table
+    assert "218,544 parameters; pooled features are 256 values, 1.0 kB." in table
+
+
+def test_backbones_lists_them_all():
+    assert len(json.loads(run("backbones", "--json").stdout)) == 50
+    assert "efficientnet_v2_b0" in run("backbones").stdout
+
+
+def test_cache_lists_verifies_and_prunes(finished, monkeypatch):
+    monkeypatch.setenv("HEADSTART_STORE", str(finished / "store"))
+    listed = json.loads(run("cache", "list", "--json").stdout)
+    assert listed["store"] == str(finished / "store")
+    assert [(row["backbone"], row["pictures"]) for row in listed["spaces"]] == [("mobilenet_0.25", 24)]
+    assert "mobilenet" in run("cache", "list").stdout
+    assert json.loads(run("cache", "verify", "--json").stdout) == {"spaces": 1, "pictures": 24, "damaged": 0}
+    (shard,) = (finished / "store").rglob("*.safetensors")
+    content = bytearray(shard.read_bytes())
+    header = int.from_bytes(content[:8], "little") + 8
+    content[(header + len(content)) // 2] ^= 1
+    shard.write_bytes(content)
+    damaged = run("cache", "verify")
+    assert damaged.exit_code == 1
+    assert "1 were damaged and are dropped" in damaged.stdout
+    assert json.loads(run("cache", "prune", "--json").stdout)["freed"] == 0
+    assert json.loads(run("cache", "prune", "--all", "--json").stdout)["freed"] > 1000
+    assert json.loads(run("cache", "list", "--json").stdout)["spaces"] == []
+
+
+def test_bad_input_is_one_line_and_exit_code_2(pictures, tmp_path, finished):
+    good = pictures(a=3, b=3)
+    out = ("--out", tmp_path / "run", *SMALL)
+    assert refused("train", tmp_path / "nothing", *out).startswith("no such folder: ")
+    assert refused("train", pictures(at="one", a=3), *out).startswith("only one class in ")
+    assert refused("train", pictures(at="empty", a=3, b=0), *out).startswith("class 'b' in ")
+    assert refused("train", pictures(at="single", a=3, b=1), *out).startswith("class 'b' in ")
+    (tmp_path / "bare").mkdir()
+    assert refused("train", tmp_path / "bare", *out).startswith("no classes in ")
+    pictures(at="sides/train", a=3, b=3)
+    pictures(at="sides/val", a=2, c=2)
+    assert refused("train", tmp_path / "sides", *out).startswith("class 'c' is in ")
+    assert refused("train", good, "--out", tmp_path / "run", "--backbone", "resnet5") == (
+        "unknown backbone 'resnet5'; did you mean resnet50 or resnet152 or resnet50_v2?"
+    )
+    assert refused("train", good, *out, "--head", "dense") == (
+        "head 'dense': 'dense' should be dense:UNITS with a whole number of at least 1."
+    )
+    assert refused("train", good, *out, "--bakbone", "x") == (
+        "No such option '--bakbone'. Did you mean '--backbone'? See: headstart train --help"
+    )
+    assert refused("train", good, *out, "--strategy", "heads").startswith("Invalid value for '--strategy': 'heads'")
+    assert refused("train", good, *out, "--epochs", "many").startswith("Invalid value for '--epochs'")
+    assert refused("train", good, "--out", tmp_path / "run", "--weights", tmp_path / "none.h5").startswith("weights ")
+    assert refused("train", good, "--out", finished / "run", *SMALL) == (
+        f"{finished}/run exists and is not empty. Give another --out, or remove it first."
+    )
+    assert refused("train", good).startswith("Missing option '--out'")
+    assert refused("layers", "mobilenet_v9").startswith("unknown backbone 'mobilenet_v9'; did you mean mobilenet_v2")
+    assert refused("predict", tmp_path / "nothing", good).startswith("no such RUN: ")
+    assert refused("predict", good, good).endswith("Give the folder that --out has written.")
+    assert refused("predict", finished / "run", tmp_path / "nothing").startswith("no such file or folder: ")
+    assert refused("evaluate", finished / "run", good).startswith(f"{finished}/run does not know class 'a', 'b'.")
+    assert refused("trian", good).startswith("No such command 'trian'.")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_folder_may_become_the_run(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADSTART_STORE", str(finished / "store"))
+    (tmp_path / "run").mkdir()
+    assert run("train", finished / "data", "--out", tmp_path / "run", *SMALL).exit_code == 0
+    assert (tmp_path / "run" / "bundle.json").exists()
+
+
+def headstart_command(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(Path(sys.executable).parent / "headstart"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300)
+
+
+def test_as_a_process_it_keeps_stdout_for_the_answer_and_stderr_clean(finished, tmp_path):
+    store = str(finished / "store")
+    done = headstart_command(
+        "train", finished / "data", "--out", tmp_path / "run", "--json", *SMALL, HEADSTART_STORE=store
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["classes"] == ["blue", "green"]
+    assert done.stderr == ""
+    picture = finished / "data" / "blue" / "1.png"
+    done = headstart_command("predict", tmp_path / "run", picture, "--format", "csv", HEADSTART_STORE=store)
+    assert done.stdout.splitlines()[0] == "path,place,label,probability"
+    assert done.stderr == ""
+
+
+def test_a_closed_pipe_is_no_traceback(finished):
+    command = f"{Path(sys.executable).parent}/headstart predict {finished}/run {finished}/data --format csv | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+def test_the_demo_trains_on_digits_that_come_with_a_library(tmp_path):
+    result = run("demo", "--out", tmp_path / "demo", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["accuracy"] > 0.95
+    assert found["pictures"] == 1797
+    assert found["quarantined"] == 0
+    assert refused("demo", "--out", tmp_path / "demo").endswith("Give another --out, or remove it first.")
