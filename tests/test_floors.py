@@ -12,7 +12,7 @@ ROOT = Path(headstart.__file__).parent
 # From the ground up: a room may import the rooms above it in this list, and itself.
 FLOORS = [
     "errors",
-    "keras_loader",
+    "loading",
     "progress",
     "recipe",
     "images",

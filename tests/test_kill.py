@@ -62,7 +62,7 @@ def check_kills(data: Path, tmp_path: Path, kills: int) -> None:
         assert kept() >= before  # a kill takes back nothing
         assert all(space.verify().damaged == 0 for space in Store().spaces())
     before = kept()
-    assert 0 < before
+    assert before > 0
     found = finish(data, tmp_path / "last")
     assert (found["extracted"], found["reused"]) == (PICTURES - before, before)
     assert kept() == PICTURES

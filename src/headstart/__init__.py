@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.bundle import Evaluation, Prediction, Run
 from headstart.errors import HeadstartError, InputError
 from headstart.images.sources import list_for_evaluation
-from headstart.keras_loader import load_keras
+from headstart.loading import load_keras
 from headstart.recipe import Recipe
 
 if TYPE_CHECKING:

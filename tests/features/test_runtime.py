@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -56,6 +59,20 @@ def test_results_do_not_change_when_the_runtime_runs_again(frozen):
     runtime(255 - pixels())
     for one, other in zip(first, copies, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_nothing_is_reported_to_anybody_when_a_model_is_converted(tmp_path):
+    script = (
+        "from headstart.loading import load_keras, load_openvino\n"
+        "load_keras('x'); import keras, sys\n"
+        "from pathlib import Path\n"
+        "from headstart.features.convert import export_openvino\n"
+        "export_openvino(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), Path(sys.argv[1]) / 'm.xml')\n"
+        "assert sys.modules['openvino_telemetry'] is None\n"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "CI": ""}
+    subprocess.run([sys.executable, "-c", script, tmp_path], check=True, env=environment)
+    assert not (tmp_path / "intel").exists()
 
 
 def test_it_is_converted_and_probed_once(frozen, monkeypatch):

@@ -17,22 +17,21 @@ from headstart.recipe import parse_head
 
 # The smallest input that a network takes where that is more than the usual 32.
 SMALLEST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
-ONE_OF_EACH_FAMILY = [
+ONE_OF_EACH_FAMILY_AND_ALL_SMALL_ONES = [
     "convnext_tiny",
     "densenet121",
     "efficientnet_b0",
     "efficientnet_v2_b0",
     "inception_v3",
-    "mobilenet_0.25",
-    "mobilenet_v2_0.35",
-    "mobilenet_v3_small",
+    *(name for name in backbones() if name.startswith("mobilenet")),
     "nasnet_mobile",
     "resnet50",
     "resnet50_v2",
     "vgg16",
+    "vgg19",
     "xception",
 ]
-THE_OTHERS = sorted(set(backbones()) - set(ONE_OF_EACH_FAMILY))
+THE_OTHERS = sorted(set(backbones()) - set(ONE_OF_EACH_FAMILY_AND_ALL_SMALL_ONES))
 
 
 def side(name: str) -> int:
@@ -122,14 +121,14 @@ def obeys_the_laws(backbone: Backbone, folder, store: Store) -> None:
     assert np.abs(found - features).max() / scale <= PARITY_TOLERANCE
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH_FAMILY)
-def test_one_of_each_family_obeys_the_laws(name, tmp_path):
+@pytest.mark.parametrize("name", ONE_OF_EACH_FAMILY_AND_ALL_SMALL_ONES)
+def test_one_of_each_family_and_all_small_ones_obey_the_laws(name, tmp_path):
     obeys_the_laws(find_backbone(name), tmp_path, Store())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", THE_OTHERS)
-def test_every_other_backbone_obeys_the_laws(name, tmp_path):
+def test_all_the_others_obey_the_laws(name, tmp_path):
     obeys_the_laws(find_backbone(name), tmp_path, Store())
 
 

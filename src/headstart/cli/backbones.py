@@ -9,7 +9,7 @@ from headstart.cli.output import json_option, print_json, print_table
 @json_option
 def backbones(as_json: bool) -> None:
     """List all backbones with the size of the pictures they were trained on."""
-    from headstart.keras_loader import load_keras
+    from headstart.loading import load_keras
 
     load_keras("headstart backbones")
     from headstart.models.backbones import backbones as registry

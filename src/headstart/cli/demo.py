@@ -18,7 +18,7 @@ def demo(out: str, as_json: bool) -> None:
     """
     import headstart
     from headstart.bundle import refuse_occupied
-    from headstart.keras_loader import load_keras
+    from headstart.loading import load_keras
 
     load_keras("headstart demo")
     from headstart.demo_data import write_digits

@@ -17,7 +17,7 @@ def layers(backbone: str, image_size: int | None, as_json: bool) -> None:
     "Kept" is what one picture would take in the store if all layers up to and with this one were frozen and the
     others trained.
     """
-    from headstart.keras_loader import load_keras
+    from headstart.loading import load_keras
 
     load_keras("headstart layers")
     from headstart.models.backbones import find_backbone

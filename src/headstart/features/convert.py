@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-import openvino
 
 from headstart.errors import require_free_space, storage_errors
 from headstart.features.runtime import (
@@ -28,6 +27,7 @@ from headstart.features.runtime import (
     openvino_identity,
 )
 from headstart.features.store import STORE_HINT, Store, write_atomically
+from headstart.loading import load_openvino
 
 log = logging.getLogger(__name__)
 
@@ -123,13 +123,14 @@ def export_openvino(model: keras.Model, path: Path) -> None:
     """Write a Keras model in OpenVINO's form: `path` (`.xml`) and the `.bin` beside it."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".raw-") as folder:
         raw = Path(folder) / path.name
+        openvino = load_openvino()
         model.export(str(raw), format="openvino", verbose=False)
         graph = openvino.Core().read_model(raw)
         results = _outputs_of_the_model(graph, len(model.outputs))
         openvino.save_model(openvino.Model(results, graph.get_parameters()), path, compress_to_fp16=False)
 
 
-def _outputs_of_the_model(graph: openvino.Model, count: int) -> list[Any]:
+def _outputs_of_the_model(graph: Any, count: int) -> list[Any]:
     """The results that stand for the model's outputs, in their order.
 
     TensorFlow calls those Identity, Identity_1 and so on. Activations with a gradient of their own (swish) leave
@@ -178,6 +179,8 @@ def _convert_and_probe(frozen: keras.Model, folder: Path, pictures: np.ndarray) 
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
         try:
             parity = _probe(frozen, temporary / "model.xml", pictures)
+            if not (folder / "model.bin").exists():
+                shutil.rmtree(folder, ignore_errors=True)  # somebody has taken it apart
             _move_unless_there(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from headstart.loading import load_openvino
+
 Precision = Literal["f32", "bf16"]
 
 
@@ -52,9 +54,7 @@ def openvino_identity(precision: Precision) -> RuntimeIdentity:
 
 def cpu_computes_bf16() -> bool:
     """Whether the processor has bfloat16 arithmetic of its own; elsewhere asking for it gains nothing."""
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVINORuntime:
@@ -71,8 +71,7 @@ class OpenVINORuntime:
     """
 
     def __init__(self, model: Path, precision: Precision = "f32", batch: int = 32, pixels: bool = False):
-        import openvino
-
+        openvino = load_openvino()
         core = openvino.Core()
         graph = core.read_model(model)
         if pixels:

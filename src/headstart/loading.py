@@ -1,9 +1,10 @@
-"""Importing Keras: only when it is needed, quietly, and with an answer when it is not there."""
+"""Importing what is heavy: only when it is needed, quietly, and with an answer when it is not there."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 from headstart.errors import MissingExtraError
 
@@ -28,6 +29,20 @@ def load_keras(what: str) -> None:
             import sklearn  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(what, "train") from error
+
+
+def load_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry.
+
+    Unless told otherwise, OpenVINO reports every conversion of a model to its makers, and leaves files in the user's
+    home for that. Where its telemetry cannot be imported, it does neither.
+    """
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    module: ModuleType = openvino
+    return module
 
 
 @contextmanager
