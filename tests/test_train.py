@@ -39,7 +39,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_metrics_have_all_that_was_promised(trained):
-    folder, run = trained
+    folder, _run = trained
     found = json.loads((folder / "run" / "metrics.json").read_text())
     assert found["accuracy"] > 0.6
     assert found["n"] == len([row for row in rows(folder / "run" / "splits.csv") if row["side"] == "val"])
@@ -121,7 +121,7 @@ def test_a_class_the_run_does_not_know_is_named(trained, tmp_path):
 
 
 def test_the_bundle_says_where_it_comes_from(trained):
-    folder, run = trained
+    folder, _run = trained
     about = json.loads((folder / "run" / "bundle.json").read_text())
     assert about["recipe"]["backbone"] == "mobilenet_0.25"
     assert about["versions"]["keras"] == keras.__version__
@@ -154,7 +154,7 @@ def test_a_run_can_be_used_where_keras_is_not_installed(trained):
 
 
 def test_the_same_again_computes_nothing_and_gives_the_same(trained, monkeypatch, tmp_path):
-    folder, run = trained
+    folder, _run = trained
     monkeypatch.setenv("HEADSTART_STORE", str(folder / "store"))
     again = hs.train(folder / "data", out=tmp_path / "again", **SMALL)
     assert (again.metrics["extracted"], again.metrics["reused"]) == (0, 60)

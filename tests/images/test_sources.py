@@ -153,7 +153,7 @@ def test_for_evaluation_one_class_is_enough_and_val_comes_first(pictures, tmp_pa
 def test_anything_can_be_listed_for_prediction(pictures, tmp_path):
     data = pictures(cat=2, dog=2)
     found = list_any([data / "cat" / "001.png", data])
-    assert [p.name for p in found][0].endswith("cat/001.png")
+    assert next(p.name for p in found).endswith("cat/001.png")
     assert len(found) == 5
     with pytest.raises(DataError, match="no such file or folder"):
         list_any([tmp_path / "nothing"])

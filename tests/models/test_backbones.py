@@ -156,7 +156,7 @@ def test_layers_are_those_of_the_notebooks():
 def test_the_cost_of_a_cut_counts_everything_that_crosses():
     costs = {cost.name: cost for cost in layer_costs(find_backbone("mobilenet_v2").build())}
     number = list(costs).index("block_12_project")
-    assert list(costs.values())[0].bytes_per_picture == 224 * 224 * 3  # pixels take a byte
+    assert next(iter(costs.values())).bytes_per_picture == 224 * 224 * 3  # pixels take a byte
     # What block 12 projects to, and beside it the residual that will be added.
     assert list(costs.values())[number].bytes_per_picture == 2 * 14 * 14 * 96 * 4
     assert costs["out_relu"].bytes_per_picture == 7 * 7 * 1280 * 4
