@@ -70,12 +70,14 @@ class Evaluation:
 
     Attributes:
         figures: accuracy, loss and the rest.
-        predictions: of every picture, with its true class.
+        pictures: those that could be decoded.
+        probabilities: float32 `(pictures, classes)`, in the order of the RUN's classes.
         quarantined: the files that were left out, and why.
     """
 
     figures: Figures
-    predictions: list[tuple[Picture, Prediction]]
+    pictures: list[Picture]
+    probabilities: np.ndarray
     quarantined: list[Quarantined]
 
 
@@ -146,12 +148,8 @@ class Run:
 
     def stream(self, paths: Sequence[str]) -> Iterator[Prediction | Quarantined]:
         """Classify picture files one batch at a time, in order; a file that cannot be decoded gives its reason."""
-        frozen, trainable = self._load_runtime(len(paths))
-        for batch in _chunks(load_pictures(paths, self.decode_recipe), BATCH):
-            good = [content for _, content in batch if not isinstance(content, Quarantined)]
-            rows = iter(trainable(*frozen(np.stack(good)))[0] if good else ())
-            for path, content in batch:
-                yield content if isinstance(content, Quarantined) else self._prediction(path, next(rows))
+        for path, row in self._classify(paths):
+            yield row if isinstance(row, Quarantined) else self._prediction(path, row)
 
     def evaluate(self, listing: Listing, show: bool = False) -> Evaluation:
         """Classify labelled pictures and compare.
@@ -165,20 +163,31 @@ class Run:
         """
         self._refuse_unknown(listing.classes)
         by_path = {picture.path: picture for picture in listing.pictures}
-        predictions: list[tuple[Picture, Prediction]] = []
+        pictures: list[Picture] = []
+        rows: list[np.ndarray] = []
         quarantined: list[Quarantined] = []
         with bar("evaluating", len(by_path), "pictures", show) as advance:
-            for item in self.stream(list(by_path)):
-                if isinstance(item, Quarantined):
-                    quarantined.append(item)
+            for path, row in self._classify(list(by_path)):
+                if isinstance(row, Quarantined):
+                    quarantined.append(row)
                 else:
-                    predictions.append((by_path[item.path], item))
+                    pictures.append(by_path[path])
+                    rows.append(row)
                 advance(1)
-        if not predictions:
+        if not rows:
             raise DataError(f"none of the {len(by_path)} files in {listing.root} is a picture that can be decoded.")
-        probabilities = np.array([[p.probabilities[name] for name in self.classes] for _, p in predictions])
-        labels = np.array([self.classes.index(str(picture.label)) for picture, _ in predictions])
-        return Evaluation(figures(probabilities, labels, self.classes), predictions, quarantined)
+        probabilities = np.stack(rows)
+        labels = np.array([self.classes.index(str(picture.label)) for picture in pictures])
+        return Evaluation(figures(probabilities, labels, self.classes), pictures, probabilities, quarantined)
+
+    def _classify(self, paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray | Quarantined]]:
+        """The probabilities of each picture, in the order of the classes."""
+        frozen, trainable = self._load_runtime(len(paths))
+        for batch in _chunks(load_pictures(paths, self.decode_recipe), BATCH):
+            good = [content for _, content in batch if not isinstance(content, Quarantined)]
+            rows = iter(trainable(*frozen(np.stack(good)))[0] if good else ())
+            for path, content in batch:
+                yield path, content if isinstance(content, Quarantined) else next(rows)
 
     def trained_on(self) -> set[str]:
         """The digests of the pictures it learned from."""

@@ -26,7 +26,7 @@ def evaluate(run: str, data: str, as_json: bool) -> None:
     listing = list_for_evaluation(data)
     result = opened.evaluate(listing, show=not as_json)
     known = opened.trained_on()
-    learned_from = sum(file_digest(picture.path) in known for picture, _ in result.predictions)
+    learned_from = sum(file_digest(picture.path) in known for picture in result.pictures)
     content: dict[str, Any] = {
         **result.figures.to_dict(),
         "classes": list(opened.classes),

@@ -64,7 +64,7 @@ def solve_linear(
     deviation = features.std(axis=0, dtype=np.float64)
     # What varies by less than a thousandth of what the others do is rounding; blown up, it would drown the rest.
     deviation[deviation < 1e-3 * deviation.max()] = np.inf
-    standardised = np.ascontiguousarray((features - mean) / deviation)
+    standardised = ((features - mean.astype(np.float32)) / deviation.astype(np.float32)).astype(np.float32)
     # The matrices are small: threads inside each product cost seven times what they save, threads over folds do not.
     with threadpool_limits(1):
         losses = _cross_validate(standardised, labels, classes, seed, advance)
@@ -88,7 +88,7 @@ def _cross_validate(
     if folds < 2:
         return {}
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    parts = [_Fold(features, labels, *rows) for rows in splitter.split(features, labels)]
+    parts = [_Fold(features, labels, *rows) for rows in splitter.split(labels, labels)]
     losses: dict[float, list[float]] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for c in STRENGTHS:
@@ -101,18 +101,21 @@ def _cross_validate(
 
 
 class _Fold:
-    """One fold; the solution for one C is where the search for the next begins."""
+    """One fold; the solution for one C is where the search for the next begins.
+
+    Its rows are copied only while it is fitted, so that memory holds as many copies as there are threads.
+    """
 
     def __init__(self, features: np.ndarray, labels: np.ndarray, fit: np.ndarray, held: np.ndarray):
-        self._fit = (features[fit], labels[fit])
-        self._held = (features[held], labels[held])
+        self._features, self._labels = features, labels
+        self._fit, self._held = fit, held
         self._model = LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
 
     def held_out_loss(self, c: float) -> float:
         """Mean log loss on the rows held out."""
-        self._model.set_params(C=c).fit(*self._fit)
-        features, labels = self._held
-        of_truth = self._model.predict_proba(features)[np.arange(len(labels)), labels]
+        self._model.set_params(C=c).fit(self._features[self._fit], self._labels[self._fit])
+        probabilities = self._model.predict_proba(self._features[self._held])
+        of_truth = probabilities[np.arange(len(self._held)), self._labels[self._held]]
         return float(-np.mean(np.log(np.maximum(of_truth, 1e-12))))
 
 
