@@ -16,6 +16,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED) ## Train on handwritten digits, offline
 	rm -rf demo
 	$(BIN)/headstart demo --out demo
+	@echo 'The command is in $(BIN); to have it at hand: source $(BIN)/activate'
 
 test: $(INSTALLED) ## All tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
