@@ -30,7 +30,15 @@ def data(tmp_path_factory) -> Path:
 
 def start(data: Path, out: Path) -> "subprocess.Popen[str]":
     command = [str(Path(sys.executable).parent / "headstart"), "train", str(data), "--out", str(out), *OPTIONS]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # What runs in the background of a shell inherits that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def kept() -> int:

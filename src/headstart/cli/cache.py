@@ -1,6 +1,7 @@
 """headstart cache"""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,7 +30,7 @@ def list_spaces(as_json: bool) -> None:
         print_json({"store": str(store.root), "spaces": rows})
         return
     if rows:
-        columns = ("backbone", "weights", "px", "frontier", "runtime", "pictures", "size", "last used")
+        columns = ("backbone", "weights", "px", "frontier", "runtime", "pictures", "size", "used")
         print_table(None, columns, [_line(row) for row in rows])
     console.print(f"{len(rows)} spaces in {store.root}", soft_wrap=True)
 
@@ -37,13 +38,13 @@ def list_spaces(as_json: bool) -> None:
 def _line(row: dict[str, Any]) -> list[Any]:
     return [
         row["backbone"],
-        row["weights"],
+        Path(str(row["weights"])).name,
         row["image_size"],
         row["frontier"],
         f"{row['runtime']} {row['precision']}",
         row["pictures"],
         human_size(row["bytes"]),
-        row["last_used"][:10],
+        row["last_used"][5:10],
     ]
 
 

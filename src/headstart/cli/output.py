@@ -1,6 +1,7 @@
 """What commands have in common in what they print."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-console = Console(highlight=False)
+_PIPE_WIDTH = 160  # where nobody looks, nothing needs to be folded
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 
@@ -22,7 +25,7 @@ def print_json(content: Any) -> None:
 
 def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table; columns of numbers are aligned to the right."""
-    table = Table(title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for number, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[number], int | float | None) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
