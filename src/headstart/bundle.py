@@ -14,6 +14,7 @@ Keras nor TensorFlow as long as `runtime/` is there.
 """
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -27,13 +28,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.errors import DataError, MissingExtraError, RunError, nearest, storage_errors
+from headstart.errors import DataError, RunError, nearest, storage_errors
 from headstart.evaluation.evaluate import Figures, figures
-from headstart.features.extract import BATCH, Quarantined, load_pictures
+from headstart.features.extract import BATCH, load_pictures
 from headstart.features.keys import file_digest
-from headstart.features.runtime import OpenVINORuntime, Precision, Runtime
+from headstart.features.runtime import KerasRuntime, OpenVINORuntime, Precision, Runtime
 from headstart.images.decode import DecodeRecipe
-from headstart.images.sources import Listing, Picture, list_any
+from headstart.images.sources import Listing, Picture, Quarantined, list_any
+from headstart.loading import load_keras
 from headstart.progress import bar
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ FORMAT = 1
 MODEL = "model.keras"
 FROZEN = "runtime/frozen.xml"
 TRAINABLE = "runtime/trainable.xml"
+
+_ODD_NAMES = "surrogateescape"  # names on disk need not be text; they are written down byte for byte
+_OUT_HINT = "Free some space there, or give another --out. The store keeps what was computed."
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,14 @@ class Run:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.about = _read_about(self.path)
-        self.classes: tuple[str, ...] = tuple(self.about["classes"])
-        self.decode_recipe = DecodeRecipe(**self.about["decode"])
-        self.precision: Precision = self.about["precision"]
+        try:
+            self.classes: tuple[str, ...] = tuple(self.about["classes"])
+            self.decode_recipe = DecodeRecipe(**self.about["decode"])
+            self.precision: Precision = self.about["precision"]
+            self.about["digests"][MODEL]
+        except (KeyError, TypeError):
+            raise _damaged(self.path / "bundle.json") from None
+        self._runtimes: dict[int, tuple[Runtime, Runtime]] = {}
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -116,11 +126,10 @@ class Run:
         Raises:
             MissingExtraError: if Keras is not installed.
         """
-        try:
-            import keras
-        except ImportError:
-            raise MissingExtraError("the Keras model of a RUN", "train") from None
-        return keras.saving.load_model(self.path / MODEL, safe_mode=True)
+        load_keras("the Keras model of a RUN")
+        import keras
+
+        return keras.saving.load_model(self._check(MODEL), safe_mode=True)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Classify pictures that are already decoded.
@@ -130,7 +139,13 @@ class Run:
 
         Returns:
             float32 `(pictures, classes)`; rows sum to one.
+
+        Raises:
+            DataError: if the pixels have another type or size, or there are none.
         """
+        wanted = (self.decode_recipe.height, self.decode_recipe.width, 3)
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted or not len(pixels):
+            raise DataError(f"pixels are {pixels.dtype} {pixels.shape}; uint8 (pictures, *{wanted}) are needed.")
         frozen, trainable = self._load_runtime(len(pixels))
         return trainable(*frozen(pixels))[0]
 
@@ -191,8 +206,11 @@ class Run:
 
     def trained_on(self) -> set[str]:
         """The digests of the pictures it learned from."""
-        with open(self.path / "splits.csv", newline="", encoding="utf-8") as file:
-            return {row["digest"] for row in csv.DictReader(file) if row["side"] == "train"}
+        try:
+            with open(self.path / "splits.csv", newline="", encoding="utf-8", errors=_ODD_NAMES) as file:
+                return {row["digest"] for row in csv.DictReader(file) if row["side"] == "train"}
+        except (OSError, KeyError):
+            raise _damaged(self.path / "splits.csv") from None
 
     def _prediction(self, path: str, row: np.ndarray) -> Prediction:
         order = np.argsort(-row, kind="stable")
@@ -207,64 +225,94 @@ class Run:
 
     def _load_runtime(self, pictures: int) -> tuple[Runtime, Runtime]:
         """The two halves, for batches no larger than there are pictures."""
-        if self.about["runtime"]["name"] != "openvino":
+        if FROZEN not in self.about["digests"]:
             return self._load_keras()
         batch = max(1, min(BATCH, pictures))
-        frozen, trainable = (self._checked(name) for name in (FROZEN, TRAINABLE))
-        return (
-            OpenVINORuntime(frozen, self.precision, batch, pixels=True),
-            OpenVINORuntime(trainable, "f32", batch),
-        )
+        if batch not in self._runtimes:
+            for file in (FROZEN, TRAINABLE):
+                self._check(str(Path(file).with_suffix(".bin")))
+            self._runtimes[batch] = (
+                OpenVINORuntime(self._check(FROZEN), self.precision, batch, pixels=True),
+                OpenVINORuntime(self._check(TRAINABLE), "f32", batch),
+            )
+        return self._runtimes[batch]
 
     def _load_keras(self) -> tuple[Runtime, Runtime]:
-        model = self.model
-        from headstart.features.runtime import KerasRuntime
+        """The whole model in place of the frozen half, and nothing in place of the other."""
+        return KerasRuntime(self.model), lambda *batch: list(batch)
 
-        return KerasRuntime(model), lambda *batch: list(batch)
-
-    def _checked(self, name: str) -> Path:
+    def _check(self, file: str) -> Path:
         """A file of the RUN, once it has been seen to be what was written."""
-        for file in (name, str(Path(name).with_suffix(".bin"))):
-            path = self.path / file
-            if not path.is_file():
-                raise RunError(f"{self.path} is incomplete: no {file}. Train it again, or copy the whole folder.")
-            if file_digest(path) != self.about["digests"].get(file):
-                raise RunError(f"{path} is damaged: it is not what was written. Train it again, or copy it once more.")
-        return self.path / name
+        path = self.path / file
+        if not path.is_file():
+            raise RunError(f"{self.path} is incomplete: no {file}. Train it again, or copy the whole folder.")
+        if file_digest(path) != self.about["digests"].get(file):
+            raise RunError(f"{path} is damaged: it is not what was written. Train it again, or copy it once more.")
+        return path
 
 
-def refuse_occupied(path: str | os.PathLike[str]) -> None:
-    """Refuse a place for a RUN that is not free.
+def claim(path: str | os.PathLike[str], data: str | os.PathLike[str]) -> Path:
+    """Make sure, before anything is computed, that a RUN can be written to a place.
+
+    Args:
+        path: the place.
+        data: the folder of pictures, which must not come to hold the RUN.
+
+    Returns:
+        The place, with links followed.
 
     Raises:
-        RunError: if it is a file, or a folder that is not empty.
+        RunError: if it is a file, a folder that is not empty, or inside the data.
+        StorageError: if nothing can be written there.
     """
-    run = Path(path)
+    run = Path(path).resolve()
     if run.is_dir() and any(run.iterdir()):
-        raise RunError(f"{run} exists and is not empty. Give another --out, or remove it first.")
+        raise RunError(f"{path} exists and is not empty. Give another --out, or remove it first.")
     if run.exists() and not run.is_dir():
-        raise RunError(f"{run} exists and is a file. Give another --out.")
+        raise RunError(f"{path} exists and is a file. Give another --out.")
+    if run.is_relative_to(Path(data).resolve()):
+        raise RunError(f"{path} is inside {data}, where it would be taken for pictures. Give another --out.")
+    with storage_errors(run, _OUT_HINT):
+        run.parent.mkdir(parents=True, exist_ok=True)
+        os.rmdir(tempfile.mkdtemp(dir=run.parent if not run.exists() else run))
+    return run
 
 
 @contextmanager
-def new_run(path: str | os.PathLike[str]) -> Iterator[Path]:
+def new_run(run: Path) -> Iterator[Path]:
     """A temporary folder that becomes RUN when the block ends well, and is removed when it does not.
 
+    Args:
+        run: the place, as `claim` gave it.
+
     Raises:
-        RunError: if RUN is occupied by then.
+        RunError: if it is occupied by now.
         StorageError: if it cannot be written.
     """
-    run = Path(path)
-    with storage_errors(run, "Free some space there, or give another --out. The store keeps what was computed."):
-        run.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=run.parent, prefix=f".{run.name}-unfinished-"))
+    # A folder that is there already may be a mount or somebody's working folder: it is filled, not replaced.
+    fill = run.is_dir()
+    with storage_errors(run, _OUT_HINT):
+        staging = Path(tempfile.mkdtemp(dir=run if fill else run.parent, prefix=f".{run.name}-unfinished-"))
         try:
             yield staging
-            refuse_occupied(run)
-            staging.chmod(0o777 & ~_umask())
-            os.replace(staging, run)
+            if fill:
+                # bundle.json, without which it is no RUN, goes last.
+                for entry in sorted(staging.iterdir(), key=lambda entry: entry.name == "bundle.json"):
+                    os.rename(entry, run / entry.name)
+            else:
+                staging.chmod(0o777 & ~_umask())
+                _rename_to_free(staging, run)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _rename_to_free(staging: Path, run: Path) -> None:
+    try:
+        os.rename(staging, run)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise RunError(f"{run} has come to exist meanwhile. Give another --out, or remove it first.") from error
+        raise
 
 
 def write_about(folder: Path, about: Mapping[str, Any]) -> None:
@@ -281,7 +329,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table with a header line."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with open(path, "w", newline="", encoding="utf-8", errors=_ODD_NAMES) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
@@ -296,13 +344,17 @@ def _read_about(path: Path) -> dict[str, Any]:
         complete = {"classes", "decode", "precision", "runtime", "digests"} <= about.keys()
     except FileNotFoundError:
         raise RunError(f"{path} is not a RUN: it has no bundle.json. Give the folder that --out has written.") from None
-    except (ValueError, KeyError, TypeError):
-        raise RunError(f"{path / 'bundle.json'} is damaged. Train it again, or copy it once more.") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise _damaged(path / "bundle.json") from None
     if version > FORMAT:
         raise RunError(f"{path} was written by a newer headstart (format {version}, this one reads {FORMAT}). Upgrade.")
     if not complete:
-        raise RunError(f"{path / 'bundle.json'} is damaged. Train it again, or copy it once more.")
+        raise _damaged(path / "bundle.json")
     return about
+
+
+def _damaged(path: Path) -> RunError:
+    return RunError(f"{path} is damaged or cannot be read. Train it again, or copy the whole folder once more.")
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

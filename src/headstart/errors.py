@@ -76,6 +76,11 @@ _STORAGE_REASONS = {
     errno.EROFS: "it is on a read-only file system",
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
+    errno.EEXIST: "something else is there",
+    errno.ENOTDIR: "part of the path is a file",
+    errno.EBUSY: "it is in use",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EIO: "the disk does not answer",
 }
 
 

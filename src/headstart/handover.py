@@ -1,6 +1,6 @@
 """What a training hands over: the models written down, loaded again and compared, the figures, the tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,11 +14,11 @@ from headstart.bundle import FROZEN, MODEL, TRAINABLE, write_about, write_csv, w
 from headstart.errors import HeadstartError
 from headstart.evaluation.evaluate import Figures, figures
 from headstart.features.convert import FrozenRuntime, export_openvino
-from headstart.features.extract import BATCH, Extraction, Quarantined, load_pictures
+from headstart.features.extract import BATCH, Extraction, load_pictures
 from headstart.features.runtime import KerasRuntime, OpenVINORuntime, Runtime
 from headstart.images.dataset import Dataset, Labelled
 from headstart.images.decode import DecodeRecipe
-from headstart.images.sources import Side
+from headstart.images.sources import Quarantined, Side
 from headstart.models.cut import Parts
 from headstart.recipe import Recipe
 from headstart.training.fit import FeatureBatches
@@ -28,6 +28,7 @@ SAVED_TOLERANCE = 2e-3
 """The largest difference of a probability between what was reported and what the saved model says, both in f32."""
 
 CHECKED_PICTURES = 8
+_COLUMNS = ("path", "side", "label", "predicted", "probability")
 _PACKAGES = (
     "headstart",
     "keras",
@@ -118,7 +119,7 @@ def write_tables(
     write_csv(folder / "quarantine.csv", ("path", "reason"), ((q.path, q.reason) for q in quarantined))
     write_csv(
         folder / "predictions.csv",
-        ("path", "side", "label", "predicted", "probability", *data.classes),
+        (*_COLUMNS, *(f"class {name}" if name in _COLUMNS else name for name in data.classes)),
         (
             (e.picture.name, side, e.picture.label, data.classes[row.argmax()], row.max(), *row)
             for side, rows in probabilities.items()
@@ -132,8 +133,10 @@ def write_metrics(
     recipe: Recipe,
     model: keras.Model,
     features: Extraction,
+    data: Dataset,
     results: Mapping[Side, Figures],
     trained: Trained,
+    skipped: Sequence[Quarantined],
     more: Mapping[str, Any],
 ) -> None:
     """Write `metrics.json`: the figures on the validation pictures, and what they cost."""
@@ -146,10 +149,11 @@ def write_metrics(
         "strategy": recipe.strategy,
         "backbone": recipe.backbone,
         "head": recipe.head,
-        "pictures": len(features.digests) + len(features.quarantined),
+        "pictures": len(features.digests) + len(features.quarantined) + len(skipped),
         "extracted": features.extracted,
         "reused": features.reused,
-        "quarantined": len(features.quarantined),
+        "quarantined": len(features.quarantined) + len(skipped),
+        "duplicates_across_sides": len(data.across_sides),
         "classes": list(val.per_class),
         "trainable_params": _count(model.trainable_weights),
         "non_trainable_params": _count(model.non_trainable_weights),

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from headstart.errors import MissingExtraError
+from headstart.errors import InputError, MissingExtraError
+
+_BACKEND_HINT = "Install that backend, or unset KERAS_BACKEND for TensorFlow."
 
 
 def load_keras(what: str) -> None:
@@ -19,6 +21,7 @@ def load_keras(what: str) -> None:
 
     Raises:
         MissingExtraError: if it is not installed.
+        InputError: if the chosen backend is not installed.
     """
     if sys.modules.get("keras") is not None:
         return
@@ -26,9 +29,16 @@ def load_keras(what: str) -> None:
     try:
         with _without_stderr():
             import keras  # noqa: F401
-            import sklearn  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError(what, "train") from error
+        if (error.name or "").partition(".")[0] in ("keras", "tensorflow"):
+            raise MissingExtraError(what, "train") from error
+        raise InputError(f"Keras cannot be loaded with {_backend()}: {error}. {_BACKEND_HINT}") from error
+    except ValueError as error:
+        raise InputError(f"Keras cannot be loaded with {_backend()}: {error} {_BACKEND_HINT}") from error
+
+
+def _backend() -> str:
+    return f"KERAS_BACKEND={os.environ.get('KERAS_BACKEND', '')}"
 
 
 def load_openvino() -> ModuleType:
@@ -48,6 +58,9 @@ def load_openvino() -> ModuleType:
 @contextmanager
 def _without_stderr() -> Iterator[None]:
     """TensorFlow's C++ prints remarks on the processor while it is imported, before any log level applies."""
+    if sys.stderr is None:  # somebody has closed it
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -9,11 +9,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from headstart.bundle import Run, new_run, refuse_occupied
+from headstart.bundle import Run, claim, new_run
 from headstart.errors import DataError
 from headstart.evaluation.evaluate import figures
 from headstart.features.convert import PROBE_PICTURES, FrozenRuntime, choose_runtime
-from headstart.features.extract import Extraction, Quarantined, extract, load_pictures
+from headstart.features.extract import Extraction, extract, load_pictures
 from headstart.features.runtime import KerasRuntime
 from headstart.features.store import Store
 from headstart.handover import (
@@ -26,7 +26,7 @@ from headstart.handover import (
 )
 from headstart.images.dataset import make_dataset
 from headstart.images.decode import DecodeRecipe
-from headstart.images.sources import Listing, list_labelled
+from headstart.images.sources import Listing, Quarantined, list_labelled
 from headstart.models.assemble import assemble
 from headstart.models.backbones import backbones, find_backbone
 from headstart.models.cut import Parts, bytes_per_picture, fingerprint, join, split
@@ -52,9 +52,9 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     """
     started = time.perf_counter()
     recipe.check(backbones())
-    out = Path(recipe.out) if recipe.out else Path(tempfile.mkdtemp(prefix="headstart-")) / "run"
-    refuse_occupied(out)
     listing = list_labelled(recipe.data, recipe.val if isinstance(recipe.val, str) else None)
+    place = claim(recipe.out or Path(tempfile.mkdtemp(prefix="headstart-")) / "run", recipe.data)
+    out = recipe.out or str(place)
     store = Store()
     store.prepare()
 
@@ -70,20 +70,21 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     features = _extract(listing, decode, parts, frozen_digest, runtime, store, recipe, show)
     share = recipe.val if isinstance(recipe.val, float) else _USUAL_SHARE
     data = make_dataset(listing, features.digests, share, recipe.seed)
+    data.warn_of_leaks()
 
     trained = train_head(parts, features, data.side("train"), data.side("val"), recipe, show)
     head = KerasRuntime(parts.trainable, traced=False)
     probabilities = {side: predict_from_features(head, features, data.side(side)) for side in data.evaluated_sides}
     results = {side: figures(rows, data.side(side).labels, data.classes) for side, rows in probabilities.items()}
 
-    with new_run(out) as folder:
+    with new_run(place) as folder:
         joined = join(parts, name=f"headstart_{recipe.backbone}")
         write_models(folder, joined, parts, runtime)
         checked = check_models(folder, data.side("val"), probabilities["val"], decode, runtime)
-        write_tables(folder, data, trained, features.quarantined, probabilities)
+        write_tables(folder, data, trained, [*listing.skipped, *features.quarantined], probabilities)
         write_provenance(folder, recipe, data, decode, runtime, frozen_digest)
-        cost = {"seconds": time.perf_counter() - started, "precision": runtime.identity.precision, "run": str(out)}
-        write_metrics(folder, recipe, joined, features, results, trained, checked | cost)
+        cost = {"seconds": time.perf_counter() - started, "precision": runtime.identity.precision, "run": out}
+        write_metrics(folder, recipe, joined, features, data, results, trained, listing.skipped, checked | cost)
     return Run(out)
 
 

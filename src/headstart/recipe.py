@@ -1,7 +1,9 @@
 """Every choice of one training, in one value that is checked at once."""
 
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,6 +12,10 @@ from headstart.errors import RecipeError, nearest
 Fit = Literal["crop", "stretch"]
 PrecisionChoice = Literal["auto", "f32", "bf16"]
 Strategy = Literal["head"]
+
+
+MOST_UNITS = 65_536
+"""Units of the widest dense layer in a head."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,22 @@ class Recipe:
     precision: PrecisionChoice = "auto"
     strict: bool = False
 
+    def __post_init__(self) -> None:
+        # Whoever writes Python gives paths and numbers of many kinds; below here there are strings, ints and floats.
+        for name in ("data", "out", "weights", "val"):
+            value = getattr(self, name)
+            if isinstance(value, os.PathLike):
+                object.__setattr__(self, name, os.fspath(value))
+        if isinstance(self.val, Real):
+            object.__setattr__(self, "val", float(self.val))
+        for name in ("epochs", "seed", "image_size"):
+            value = getattr(self, name)
+            if isinstance(value, Integral):
+                object.__setattr__(self, name, int(value))
+        problems = list(self._wrong_types())
+        if problems:
+            raise RecipeError(problems)
+
     def check(self, backbones: Collection[str]) -> None:
         """Refuse a recipe that cannot be carried out, with everything that is wrong with it at once.
 
@@ -99,6 +121,20 @@ class Recipe:
         """The recipe as plain values, for bundles."""
         return asdict(self)
 
+    def _wrong_types(self) -> Iterator[str]:
+        for name in ("data", "backbone", "weights", "strategy", "head", "fit", "precision"):
+            if not isinstance(getattr(self, name), str):
+                yield f"{name} is {getattr(self, name)!r}; a text is needed."
+        for name in ("epochs", "seed"):
+            if not isinstance(getattr(self, name), int):
+                yield f"{name} is {getattr(self, name)!r}; a whole number is needed."
+        if self.image_size is not None and not isinstance(self.image_size, int):
+            yield f"image_size is {self.image_size!r}; a whole number or None is needed."
+        if not isinstance(self.val, float | str):
+            yield f"val is {self.val!r}; a share or a folder is needed."
+        if self.out is not None and not isinstance(self.out, str):
+            yield f"out is {self.out!r}; a path is needed."
+
     def _wrong_names(self, backbones: Collection[str]) -> Iterator[str]:
         for name, value, valid in (
             ("backbone", self.backbone, backbones),
@@ -114,6 +150,9 @@ class Recipe:
     def _wrong_numbers(self) -> Iterator[str]:
         if isinstance(self.val, float) and not 0 < self.val < 1:
             yield f"val is {self.val:g}; as a share it lies above 0 and below 1."
+        for name in ("data", "out", "val"):
+            if getattr(self, name) == "":
+                yield f"{name} is empty; a path is needed."
         if self.epochs < 1:
             yield f"epochs is {self.epochs}; at least 1 is needed."
         if self.image_size is not None and self.image_size < 1:
@@ -157,11 +196,13 @@ def _parse_layer(part: str) -> HeadLayer:
     except ValueError:
         amount = -1.0
     if kind == "dense":
-        if amount < 1 or amount != int(amount):
-            raise ValueError(f"{part!r} should be dense:UNITS with a whole number of at least 1.")
+        if not 1 <= amount <= MOST_UNITS or amount != int(amount):
+            raise ValueError(f"{part!r} should be dense:UNITS with a whole number from 1 to {MOST_UNITS}.")
         return HeadLayer("dense", amount)
     if kind == "dropout":
         if not 0 <= amount < 1:
             raise ValueError(f"{part!r} should be dropout:SHARE with a number from 0 to below 1.")
         return HeadLayer("dropout", amount)
+    if kind == "linear":
+        raise ValueError("linear stands alone; the classifier after other layers is added by itself.")
     raise ValueError(f"unknown layer {kind!r}; {nearest(kind, ['linear', 'dense', 'dropout'])}")

@@ -175,7 +175,7 @@ def test_bad_input_is_one_line_and_exit_code_2(pictures, tmp_path, finished):
         "unknown backbone 'resnet5'; did you mean resnet50 or resnet152 or resnet50_v2?"
     )
     assert refused("train", good, *out, "--head", "dense") == (
-        "head 'dense': 'dense' should be dense:UNITS with a whole number of at least 1."
+        "head 'dense': 'dense' should be dense:UNITS with a whole number from 1 to 65536."
     )
     assert refused("train", good, *out, "--bakbone", "x") == (
         "No such option '--bakbone'. Did you mean '--backbone'? See: headstart train --help"

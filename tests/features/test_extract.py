@@ -1,6 +1,7 @@
 """Extraction: each picture once, whatever it is called; what is bad is named; what is damaged is computed again."""
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -117,6 +118,28 @@ def test_damaged_features_are_reported_once_and_computed_again(pictures, runtime
     assert len(caplog.records) == 1
     for one, other in zip(expected, again.read([str(path) for path in paths]), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_damage_and_new_pictures_at_once_are_both_computed(pictures, runtime, monkeypatch):
+    folder = pictures(a=20, b=20)
+    run(files(folder), runtime)
+    (shard,) = space().path.glob("*.safetensors")
+    content = bytearray(shard.read_bytes())
+    header = int.from_bytes(content[:8], "little") + 8
+    content[header + (len(content) - header) // 3] ^= 4
+    shard.write_bytes(content)
+    pictures(a=3, b=3, first=500)
+    result = run(files(folder), runtime)
+    assert (result.extracted, result.reused) == (7, 39)
+    assert len(result.read([str(path) for path in files(folder)])[0]) == 46
+
+
+def test_names_that_are_no_text_are_no_obstacle(pictures, runtime):
+    folder = pictures(a=2, b=2)
+    os.rename(folder / "a" / "000.png", os.fsencode(folder / "a") + b"/bad\xff.png")
+    result = run(files(folder), runtime)
+    assert result.extracted == 4
+    assert run(files(folder), None).extracted == 0
 
 
 def test_a_kill_costs_at_most_the_batch_that_was_being_computed(pictures):

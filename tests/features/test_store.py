@@ -181,8 +181,33 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing_half_written(monkeypa
 
 def test_a_store_that_cannot_be_made_is_refused_before_anything_is_computed(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises((StorageError, NotADirectoryError)):
+    with pytest.raises(StorageError, match="part of the path is a file. Free some space there, or set HEADSTART_STORE"):
         Store(tmp_path / "file" / "store").prepare()
+    with pytest.raises(StorageError, match="something else is there"):
+        Store(tmp_path / "file").prepare()
+
+
+def test_a_merge_or_prune_by_another_process_costs_nothing_but_work():
+    reader, writer = space(), space()
+    for number in range(4):
+        writer.append(keys(number), rows(number))
+    reader.refresh()
+    writer.merge_small_shards()
+    assert reader.discard_damaged(keys(0, 1, 2, 3)) == []
+    reader.refresh()
+    Store().prune()
+    assert reader.discard_damaged(keys(0, 1)) == keys(0, 1)  # gone, so they are computed again
+    reader.append(keys(0, 1), rows(0, 1))
+    assert_has(reader, 0, 1)
+
+
+def test_a_shard_whose_tensors_are_misnamed_is_set_aside(caplog):
+    space().append(keys(1, 2), rows(1, 2))
+    shard = only_shard(space())
+    shard.write_bytes(shard.read_bytes().replace(b'"checksums"', b'"checksumz"'))
+    with caplog.at_level(logging.WARNING):
+        assert len(space()) == 0
+    assert "cannot be read" in caplog.text
 
 
 def test_the_place_follows_the_environment(monkeypatch, tmp_path):

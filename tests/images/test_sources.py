@@ -137,6 +137,39 @@ def test_val_without_train(pictures, tmp_path):
     assert "holds val but no train folder" in refusal(tmp_path / "data")
 
 
+def test_a_stray_folder_beside_the_sides_is_named_and_not_taken_for_a_class(pictures, tmp_path):
+    pictures(at="data/train", cat=3, dog=3)
+    pictures(at="data/val", cat=3, dog=3)
+    (tmp_path / "data" / "__MACOSX").mkdir()
+    assert list_labelled(tmp_path / "data").classes == ("cat", "dog")
+    (tmp_path / "data" / "notes").mkdir()
+    assert refusal(tmp_path / "data") == (
+        f"{tmp_path}/data holds train, val with class folders and, beside them, notes without. "
+        "Move the latter, or give the folder that holds the classes."
+    )
+
+
+def test_validation_pictures_cannot_be_those_that_are_trained_on(pictures, tmp_path):
+    data = pictures(cat=3, dog=3)
+    assert "hold the same pictures" in refusal(data, data)
+    inside = pictures(at="data/mine", cat=1, dog=1)
+    assert "hold the same pictures" in refusal(data, inside)
+
+
+def test_what_is_skipped_is_listed(pictures, tmp_path):
+    data = pictures(cat=2, dog=2)
+    (data / "notes.txt").write_text("x")
+    os.mkfifo(data / "cat" / "fifo")
+    os.symlink(tmp_path / "nothing", data / "cat" / "link.png")
+    os.symlink(tmp_path, data / "dog" / "up")
+    assert [(os.path.basename(item.path), item.reason) for item in list_labelled(data).skipped] == [
+        ("fifo", "not a file"),
+        ("link.png", "a link that leads nowhere"),
+        ("up", "a link to a folder, which is not followed"),
+        ("notes.txt", "it is in no class folder"),
+    ]
+
+
 def test_a_link_to_a_folder_above_does_not_go_round_for_ever(pictures):
     data = pictures(cat=2, dog=2)
     os.symlink(data, data / "cat" / "loop")
@@ -157,3 +190,8 @@ def test_anything_can_be_listed_for_prediction(pictures, tmp_path):
     assert len(found) == 5
     with pytest.raises(DataError, match="no such file or folder"):
         list_any([tmp_path / "nothing"])
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(DataError, match="no such file or folder"):
+        list_any([tmp_path / "fifo"])
+    with pytest.raises(DataError, match="an empty path"):
+        list_any([""])

@@ -79,7 +79,7 @@ def branching_model(steps, two_outputs: bool, trainable) -> keras.Model:
     model = keras.Model(inputs, outputs if two_outputs else keras.layers.Add()(outputs))
     randomise(model, len(steps))
     for layer, choice in zip(_all_layers(model), trainable, strict=False):
-        if choice is not None:
+        if choice is not None and not isinstance(layer, keras.Model):
             layer.trainable = choice
     return model
 
@@ -344,6 +344,85 @@ def test_a_fingerprint_does_not_depend_on_names_but_on_weights_and_graph():
     dense = keras.layers.Dense(4)
     once, twice = keras.Model(inputs, dense(inputs)), keras.Model(inputs, dense(dense(inputs)))
     assert fingerprint(once) != fingerprint(twice)
+
+
+def test_a_model_that_is_not_trainable_itself_but_whose_layers_are_is_refused():
+    model = chain()
+    model.trainable = False
+    model.get_layer("classifier").trainable = True
+    assert model.trainable_variables == []
+    with pytest.raises(SplitError, match="has trainable=False, but its layer 'classifier' has trainable=True"):
+        split(model)
+
+
+def test_a_functional_subclass_with_its_own_constructor_stays_whole_or_is_refused():
+    class Backbone(keras.Model):
+        def __init__(self, width):
+            inputs = keras.Input((SIDE, SIDE, 3))
+            super().__init__(inputs, keras.layers.Conv2D(width, 1, name="inner")(inputs), name="backbone")
+            self.width = width
+
+        def get_config(self):
+            return {"width": self.width}
+
+    body = Backbone(4)
+    with pytest.raises(SplitError, match="'backbone' is a Backbone, whose graph cannot be read"):
+        split(body)
+    body.trainable = False
+    inputs = keras.Input((SIDE, SIDE, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(body(inputs)))
+    parts = assert_laws(model, pictures())
+    assert parts.frontier == ((SIDE, SIDE, 4),)
+    assert parts.frozen.get_layer("backbone") is body
+
+
+def test_a_model_that_stays_whole_may_itself_clash():
+    def body(name, layer):
+        inside = keras.Input((SIDE, SIDE, 3))
+        return keras.Model(inside, keras.layers.Conv2D(3, 1, name=layer)(inside), name=name)
+
+    x = inputs = keras.Input((SIDE, SIDE, 3))
+    for name, layer in (("conv1", "d"), ("second", "d"), ("third", "conv1")):
+        x = body(name, layer)(x)
+    model = keras.Model(inputs, x)
+    model.get_layer("conv1").trainable = False
+    assert_laws(model, pictures())
+
+
+def test_spectral_normalisation_changes_in_training_even_when_frozen_and_is_in_the_trainable_half():
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.SpectralNormalization(keras.layers.Conv2D(2, 1), name="spectral")(inputs)
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(x))
+    model.get_layer("spectral").trainable = False
+    assert split(model).trainable.get_layer("spectral") is model.get_layer("spectral")
+
+
+def test_fingerprints_tell_sharing_and_constants_apart():
+    inputs = keras.Input((4,))
+    one, two = keras.layers.Dense(4), keras.layers.Dense(4)
+    two.build((None, 4))
+    one.build((None, 4))
+    aab = keras.Model(inputs, two(one(one(inputs))))
+    abb = keras.Model(inputs, two(two(one(inputs))))
+    assert fingerprint(aab) != fingerprint(abb)
+
+    def shifted(by):
+        given = keras.Input((2000,))
+        constant = np.zeros((2000,), np.float32)
+        constant[1000] = by
+        return keras.Model(given, keras.ops.add(given, constant))
+
+    assert fingerprint(shifted(1)) != fingerprint(shifted(2))
+    assert fingerprint(shifted(1)) == fingerprint(shifted(1))
+
+
+def test_indices_among_the_arguments_are_part_of_the_fingerprint():
+    def sliced(step):
+        given = keras.Input((4, 3))
+        return keras.Model(given, given[..., ::step])
+
+    assert fingerprint(sliced(-1)) != fingerprint(sliced(2))
+    assert fingerprint(sliced(-1)) == fingerprint(sliced(-1))
 
 
 def test_a_model_that_hides_its_graph_is_refused():

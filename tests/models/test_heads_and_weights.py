@@ -41,8 +41,13 @@ def test_parameters_are_counted_as_in_the_notebooks():
     ("spec", "problem"),
     [
         ("dens:40", "head 'dens:40': unknown layer 'dens'; did you mean dense?"),
-        ("dense:0", "head 'dense:0': 'dense:0' should be dense:UNITS with a whole number of at least 1."),
-        ("dense", "head 'dense': 'dense' should be dense:UNITS with a whole number of at least 1."),
+        ("dense:0", "head 'dense:0': 'dense:0' should be dense:UNITS with a whole number from 1 to 65536."),
+        ("dense", "head 'dense': 'dense' should be dense:UNITS with a whole number from 1 to 65536."),
+        ("dense:inf", "head 'dense:inf': 'dense:inf' should be dense:UNITS with a whole number from 1 to 65536."),
+        (
+            "linear,dense:3",
+            "head 'linear,dense:3': linear stands alone; the classifier after other layers is added by itself.",
+        ),
         ("dropout:1", "head 'dropout:1': 'dropout:1' should be dropout:SHARE with a number from 0 to below 1."),
         ("", "head '': unknown layer ''; valid are: dense, dropout, linear."),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from headstart.cli.output import console, human_size, json_option, print_json, print_table
+from headstart.cli.output import human_size, json_option, print_json, print_table, say
 from headstart.features.store import Space, Store
 
 _DAY = 24 * 3600
@@ -32,7 +32,7 @@ def list_spaces(as_json: bool) -> None:
     if rows:
         columns = ("backbone", "weights", "px", "frontier", "runtime", "pictures", "size", "used")
         print_table(None, columns, [_line(row) for row in rows])
-    console.print(f"{len(rows)} spaces in {store.root}", soft_wrap=True)
+    say("{} spaces in {}", len(rows), store.root)
 
 
 def _line(row: dict[str, Any]) -> list[Any]:
@@ -77,14 +77,14 @@ def verify(context: click.Context, as_json: bool) -> None:
     if as_json:
         print_json({"spaces": len(found), "pictures": rows, "damaged": damaged})
     else:
-        console.print(f"{rows:,} pictures in {len(found)} spaces are whole; {damaged:,} were damaged and are dropped.")
+        say("{} pictures in {} spaces are whole; {} were damaged and are dropped.", rows, len(found), damaged)
     context.exit(1 if damaged else 0)
 
 
 @cache.command()
 @click.option(
     "--older-than",
-    type=float,
+    type=click.FloatRange(min=0),
     default=30,
     show_default=True,
     metavar="DAYS",
@@ -95,4 +95,4 @@ def verify(context: click.Context, as_json: bool) -> None:
 def prune(older_than: float, everything: bool, as_json: bool) -> None:
     """Remove features and converted models that have not been used for a time."""
     freed = Store().prune(0 if everything else older_than * _DAY)
-    print_json({"freed": freed}) if as_json else console.print(f"{human_size(freed)} freed.")
+    print_json({"freed": freed}) if as_json else say("{} freed.", human_size(freed))

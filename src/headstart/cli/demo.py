@@ -1,10 +1,11 @@
 """headstart demo"""
 
+import shlex
 from pathlib import Path
 
 import click
 
-from headstart.cli.output import console, json_option, print_json
+from headstart.cli.output import json_option, print_json, say
 from headstart.cli.train import print_result
 
 
@@ -17,16 +18,16 @@ def demo(out: str, as_json: bool) -> None:
     The digits become PNG files in FOLDER/digits, one folder for each class, as your own pictures would be.
     """
     import headstart
-    from headstart.bundle import refuse_occupied
+    from headstart.bundle import claim
     from headstart.loading import load_keras
 
     load_keras("headstart demo")
     from headstart.demo_data import write_digits
 
-    refuse_occupied(out)
+    claim(out, Path(out) / "digits")
     pictures = write_digits(Path(out) / "digits")
     if not as_json:
-        console.print(f"{pictures:,} pictures of 10 digits in {out}/digits. Training on them:", soft_wrap=True)
+        say("{} pictures of 10 digits in {}/digits. Training on them:", f"{pictures:,}", out)
     run = headstart.train(
         Path(out) / "digits",
         out=Path(out) / "run",
@@ -40,9 +41,6 @@ def demo(out: str, as_json: bool) -> None:
         return
     print_result(run.metrics)
     example = sorted((Path(out) / "digits" / "7").iterdir())[0]
-    console.print(
-        f"  headstart predict {run.path} {example}\n"
-        "The backbone had random weights, for want of a network. With your own pictures and pretrained ones:\n"
-        "  headstart train PICTURES --out RUN",
-        soft_wrap=True,
-    )
+    say("  headstart predict {} {}", shlex.quote(str(run.path)), shlex.quote(str(example)))
+    say("The backbone had random weights, for want of a network. With your own pictures and pretrained ones:")
+    say("  headstart train PICTURES --out RUN")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from headstart.cli.output import console, json_option, print_figures, print_json
+from headstart.cli.output import json_option, print_figures, print_json, say
 
 
 @click.command()
@@ -25,12 +25,13 @@ def evaluate(run: str, data: str, as_json: bool) -> None:
     opened = Run(run)
     listing = list_for_evaluation(data)
     result = opened.evaluate(listing, show=not as_json)
+    left_out = [*listing.skipped, *result.quarantined]
     known = opened.trained_on()
     learned_from = sum(file_digest(picture.path) in known for picture in result.pictures)
     content: dict[str, Any] = {
         **result.figures.to_dict(),
         "classes": list(opened.classes),
-        "quarantined": len(result.quarantined),
+        "quarantined": len(left_out),
         "trained_on": learned_from,
         "run": str(opened.path),
         "data": str(listing.root),
@@ -41,6 +42,6 @@ def evaluate(run: str, data: str, as_json: bool) -> None:
         return
     print_figures(content, str(listing.root))
     if learned_from:
-        console.print(f"[yellow]{learned_from:,} of these pictures were trained on, so the figures flatter it.[/]")
-    for bad in result.quarantined:
-        console.print(f"[yellow]left out[/] {bad.path}: {bad.reason}", soft_wrap=True)
+        say("[yellow]{} of these pictures were trained on, so the figures flatter it.[/]", f"{learned_from:,}")
+    for bad in left_out:
+        say("[yellow]left out[/] {}: {}", bad.path, bad.reason)

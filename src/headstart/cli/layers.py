@@ -4,12 +4,17 @@ from dataclasses import asdict
 
 import click
 
-from headstart.cli.output import console, human_size, json_option, print_json, print_table
+from headstart.cli.output import human_size, json_option, print_json, print_table, say
 
 
 @click.command()
 @click.argument("backbone")
-@click.option("--image-size", type=int, metavar="PIXELS", help="Rows and columns.  [default: the backbone's own]")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=1),
+    metavar="PIXELS",
+    help="Rows and columns.  [default: the backbone's own]",
+)
 @json_option
 def layers(backbone: str, image_size: int | None, as_json: bool) -> None:
     """List the layers of BACKBONE by number, and what a cut behind each would cost.
@@ -53,4 +58,4 @@ def layers(backbone: str, image_size: int | None, as_json: bool) -> None:
             for c in costs
         ],
     )
-    console.print(f"{model.count_params():,} parameters; pooled features are {width} values, {human_size(4 * width)}.")
+    say("{} parameters; pooled features are {} values, {}.", f"{model.count_params():,}", width, human_size(4 * width))

@@ -1,5 +1,6 @@
 """The `headstart` command."""
 
+import io
 import logging
 import os
 import sys
@@ -25,6 +26,9 @@ class _OneLineErrors(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command and exit."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a path need not fit the terminal's encoding
         try:
             sys.exit(super().main(*args, **kwargs | {"standalone_mode": False, "prog_name": "headstart"}) or 0)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -41,6 +45,9 @@ class _OneLineErrors(click.Group):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except OSError as error:  # whatever was not foreseen nearer to where it happens
+            where = f"{error.filename}: " if error.filename else ""
+            _fail(f"{where}{error.strerror or error}", 2)
         except (KeyboardInterrupt, click.Abort):
             _fail("interrupted. The store keeps what was computed; the same command goes on from there.", _INTERRUPTED)
 

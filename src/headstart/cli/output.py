@@ -15,6 +15,12 @@ _PIPE_WIDTH = 160  # where nobody looks, nothing needs to be folded
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
+
+def say(text: str, *values: Any) -> None:
+    """Print a line with rich markup; the values that replace its {} are printed as they are."""
+    console.print(text.format(*(escape(str(value)) for value in values)), soft_wrap=True)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 
 
@@ -25,7 +31,9 @@ def print_json(content: Any) -> None:
 
 def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table; columns of numbers are aligned to the right."""
-    table = Table(title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table(
+        title=title and escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False
+    )
     for number, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[number], int | float | None) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
@@ -36,9 +44,12 @@ def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequen
 
 def print_figures(figures: Mapping[str, Any], title: str) -> None:
     """Accuracy and loss, and how each class fares."""
-    console.print(
-        f"[bold]{escape(title)}[/]: accuracy [bold]{figures['accuracy']:.4f}[/], loss {figures['loss']:.4f} "
-        f"on {figures['n']:,} pictures"
+    say(
+        "[bold]{}[/]: accuracy [bold]{}[/], loss {} on {} pictures",
+        title,
+        f"{figures['accuracy']:.4f}",
+        f"{figures['loss']:.4f}",
+        f"{figures['n']:,}",
     )
     rows = [(name, row["n"], row["precision"], row["recall"]) for name, row in figures["per_class"].items()]
     print_table(None, ("class", "pictures", "precision", "recall"), rows)

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 def predict(run: str, pictures: Sequence[str], top: int, form: str) -> None:
     """Say what RUN takes PICTURES for: files, or folders of them."""
     from headstart.bundle import Prediction, Run
-    from headstart.features.extract import Quarantined
-    from headstart.images.sources import list_any
+    from headstart.images.sources import Quarantined, list_any
 
     opened = Run(run)
     paths = [picture.path for picture in list_any(pictures)]

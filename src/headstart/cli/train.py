@@ -1,10 +1,11 @@
 """headstart train"""
 
+import shlex
 from typing import Any, get_args
 
 import click
 
-from headstart.cli.output import console, json_option, print_figures, print_json
+from headstart.cli.output import json_option, print_figures, print_json, say
 from headstart.recipe import Fit, PrecisionChoice, Recipe, Strategy, parse_val
 
 
@@ -78,20 +79,18 @@ def print_result(metrics: dict[str, Any]) -> None:
     """What a person wants to know after a training."""
     print_figures(metrics, "validation")
     if metrics["chosen_on_these_pictures"]:
-        console.print("These pictures also decided when training stopped, so the figures flatter the model a little.")
+        say("These pictures also decided when training stopped, so the figures flatter the model a little.")
     if "accuracy_f32" in metrics:
-        console.print(f"Computed in bf16; model.keras in f32: accuracy {metrics['accuracy_f32']:.4f}.")
+        say("Computed in bf16; model.keras in f32: accuracy {}.", f"{metrics['accuracy_f32']:.4f}")
     if "test" in metrics:
         print_figures(metrics["test"], "test")
-    console.print(
-        f"{metrics['pictures']:,} pictures: {metrics['extracted']:,} went through the frozen part, "
-        f"{metrics['reused']:,} were kept from before; {metrics['seconds']:.1f} s in all."
+    counts = (f"{metrics[name]:,}" for name in ("pictures", "extracted", "reused"))
+    say(
+        "{} pictures: {} went through the frozen part, {} were kept from before; {} s in all.",
+        *counts,
+        f"{metrics['seconds']:.1f}",
     )
     run = metrics["run"]
     if metrics["quarantined"]:
-        console.print(
-            f"[yellow]{metrics['quarantined']:,} files could not be decoded and were left out[/]; "
-            f"see {run}/quarantine.csv",
-            soft_wrap=True,
-        )
-    console.print(f"Written to [bold]{run}[/]. Next:\n  headstart predict {run} PICTURE", soft_wrap=True)
+        say("[yellow]{} files were left out[/]; see {}/quarantine.csv for why.", f"{metrics['quarantined']:,}", run)
+    say("Written to [bold]{}[/]. Next:\n  headstart predict {} PICTURE", run, shlex.quote(run))

@@ -8,7 +8,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,9 @@ import keras
 import numpy as np
 
 from headstart.errors import require_free_space, storage_errors
+from headstart.features.keys import file_digest
 from headstart.features.runtime import (
+    OPENVINO,
     KerasRuntime,
     OpenVINORuntime,
     Precision,
@@ -40,6 +43,8 @@ BF16_TOLERANCE = 0.005
 
 PROBE_PICTURES = 8
 
+MODEL_FILE = "model.xml"
+
 Samples = Callable[[], np.ndarray]
 """Gives a few of the user's own pictures, uint8 `(n, height, width, 3)`; called only when they are needed."""
 
@@ -50,11 +55,18 @@ class Findings:
 
     Attributes:
         parity: the largest difference between OpenVINO in f32 and Keras, relative to the largest feature.
+        digests: of the files of the converted model, by name.
         bf16_error: norm of the difference between bf16 and f32 over the norm; None where bf16 was not tried.
     """
 
     parity: float
+    digests: dict[str, str]
     bf16_error: float | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the converted model may stand for the one in Keras."""
+        return self.parity <= PARITY_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ class FrozenRuntime:
 
     Attributes:
         identity: what its results depend on.
-        converted: OpenVINO's form of it, where that is what runs it.
+        converted: OpenVINO's form of it, where that agrees with Keras; a RUN needs it even if Keras computes features.
         model: the frozen part in Keras.
     """
 
@@ -73,7 +85,7 @@ class FrozenRuntime:
 
     def load(self) -> Runtime:
         """Make it ready to run on uint8 pictures."""
-        if self.converted is None:
+        if self.converted is None or self.identity.name != OPENVINO:
             return KerasRuntime(self.model)
         return OpenVINORuntime(self.converted, self.identity.precision, pixels=True)
 
@@ -98,25 +110,18 @@ def choose_runtime(
         samples: pictures to probe with.
         precision: what the user asked for.
     """
-    on_keras = FrozenRuntime(_keras_identity(), None, frozen)
-    if _keras_has_accelerator():
-        return on_keras
     folder = store.converted(fingerprint) / version("openvino")
-    findings = _recall(folder)
-    if findings is None:
-        findings = _convert_and_probe(frozen, folder, samples())
-        _remember(folder, findings)
-    if findings.parity > PARITY_TOLERANCE:
-        log.warning(
-            "OpenVINO's results differ from Keras' by %.2g for this network, so Keras runs the frozen part.",
-            findings.parity,
-        )
-        return on_keras
+    findings = _recall(folder) or _convert_and_probe(frozen, folder, samples())
+    converted = folder / MODEL_FILE if findings is not None and findings.agrees else None
+    accelerated = _keras_has_accelerator()
+    if findings is None or converted is None or accelerated:
+        if precision == "bf16":
+            log.warning("Keras runs the frozen part, and in f32: bf16 is OpenVINO's.")
+        return FrozenRuntime(_keras_identity(accelerated), converted, frozen)
     if precision == "auto" and findings.bf16_error is None and cpu_computes_bf16():
-        findings = Findings(findings.parity, _bf16_error(folder / "model.xml", samples()))
+        findings = replace(findings, bf16_error=_bf16_error(converted, samples()))
         _remember(folder, findings)
-    chosen = _choose_precision(precision, findings)
-    return FrozenRuntime(openvino_identity(chosen), folder / "model.xml", frozen)
+    return FrozenRuntime(openvino_identity(_choose_precision(precision, findings)), converted, frozen)
 
 
 def export_openvino(model: keras.Model, path: Path) -> None:
@@ -153,10 +158,11 @@ def relative_difference(found: list[np.ndarray], expected: list[np.ndarray]) -> 
     return worst if np.isfinite(worst) else float("inf")
 
 
-def _keras_identity() -> RuntimeIdentity:
+def _keras_identity(accelerated: bool) -> RuntimeIdentity:
     backend = keras.config.backend()
     package = {"torch": "torch", "jax": "jax"}.get(backend, "tensorflow")
-    return RuntimeIdentity(f"keras-{backend}", version(package), "f32")
+    device = "accelerator" if accelerated else "cpu"
+    return RuntimeIdentity(f"keras-{backend}-{device}", version(package), "f32")
 
 
 def _keras_has_accelerator() -> bool:
@@ -171,33 +177,54 @@ def _choose_precision(asked: Literal["auto", "f32", "bf16"], findings: Findings)
     return "bf16" if error is not None and error <= BF16_TOLERANCE else "f32"
 
 
-def _convert_and_probe(frozen: keras.Model, folder: Path, pictures: np.ndarray) -> Findings:
-    """Convert beside the folder and rename: a converted model is there whole or not at all."""
+def _convert_and_probe(frozen: keras.Model, folder: Path, pictures: np.ndarray) -> Findings | None:
+    """Convert beside the folder, compare, and rename: it is there whole or not at all.
+
+    None if it cannot be converted; that may be the day's fault, so it is not remembered.
+    """
     with storage_errors(folder, STORE_HINT):
         folder.parent.mkdir(parents=True, exist_ok=True)
         require_free_space(folder.parent, _size_of(frozen))
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
         try:
-            parity = _probe(frozen, temporary / "model.xml", pictures)
-            if not (folder / "model.bin").exists():
-                shutil.rmtree(folder, ignore_errors=True)  # somebody has taken it apart
-            _move_unless_there(temporary, folder)
+            findings = _probe(frozen, temporary, pictures)
+            if findings is not None:
+                _remember(temporary, findings)
+                _move_unless_there(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    return Findings(parity)
+    if findings is not None and not findings.agrees:
+        _warn_of(findings)
+    return findings
 
 
-def _probe(frozen: keras.Model, file: Path, pictures: np.ndarray) -> float:
-    """Convert, and return how far the converted model is from Keras."""
+def _probe(frozen: keras.Model, folder: Path, pictures: np.ndarray) -> Findings | None:
+    """Convert into a folder, and see how far the converted model is from Keras."""
+    file = folder / MODEL_FILE
     try:
         export_openvino(frozen, file)
         found = OpenVINORuntime(file, pixels=True)(pictures)
     except OSError:
         raise
     except Exception as error:  # a layer that the converter does not know, in whatever way it says so
-        log.warning("OpenVINO cannot run this network (%s).", " ".join(str(error).split())[:200])
-        return float("inf")
-    return relative_difference(found, KerasRuntime(frozen, batch=len(pictures), traced=False)(pictures))
+        log.warning(
+            "OpenVINO cannot run this network (%s), so Keras runs the frozen part.", " ".join(str(error).split())[:200]
+        )
+        return None
+    expected = KerasRuntime(frozen, batch=len(pictures), traced=False)(pictures)
+    return Findings(relative_difference(found, expected), _digests(folder))
+
+
+def _warn_of(findings: Findings) -> None:
+    log.warning(
+        "OpenVINO's results differ from Keras' by %.2g for this network, so Keras runs the frozen part.",
+        findings.parity,
+    )
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    file = folder / MODEL_FILE
+    return {path.name: file_digest(path) for path in (file, file.with_suffix(".bin"))}
 
 
 def _move_unless_there(temporary: Path, folder: Path) -> None:
@@ -221,16 +248,23 @@ def _bf16_error(model: Path, pictures: np.ndarray) -> float:
 
 
 def _recall(folder: Path) -> Findings | None:
+    """What is known of a converted model; nothing if its files are not those that were written."""
     try:
         known: dict[str, Any] = json.loads((folder / "findings.json").read_text())
-        findings = Findings(float(known["parity"]), known.get("bf16_error"))
+        findings = Findings(float(known["parity"]), dict(known["digests"]), known["bf16_error"])
+        whole = findings.digests == _digests(folder)
     except (OSError, ValueError, TypeError, KeyError):
+        whole = False
+    if not whole:
+        shutil.rmtree(folder, ignore_errors=True)
         return None
-    usable = findings.parity > PARITY_TOLERANCE or (folder / "model.bin").exists()
-    return findings if usable else None
+    with suppress(OSError):
+        os.utime(folder.parent)  # for prune: it is in use
+    if not findings.agrees:
+        _warn_of(findings)
+    return findings
 
 
 def _remember(folder: Path, findings: Findings) -> None:
     with storage_errors(folder, STORE_HINT):
-        folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "findings.json", json.dumps(asdict(findings)).encode())

@@ -14,20 +14,13 @@ from headstart.features.runtime import Runtime
 from headstart.features.stat_cache import Stat, StatCache, stat_of
 from headstart.features.store import Arrays, Space
 from headstart.images.decode import DecodeRecipe, UndecodableError, decode
+from headstart.images.sources import Quarantined
 from headstart.progress import Advance
 
 log = logging.getLogger(__name__)
 
 BATCH = 32
 """Pictures per run of the frozen part, and per write to the store: what a kill can cost at most."""
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    """A file that is not used, and why."""
-
-    path: str
-    reason: str
 
 
 @dataclass
@@ -97,14 +90,15 @@ def extract(
         space.append([str(picture.digest) for picture in batch], runtime(pixels))
         result.extracted += len(batch)
         advance(len(batch))
-    result.reused = len(result.digests) - result.extracted
-    space.merge_small_shards()
-    damaged = set(space.discard_damaged(sorted(set(result.digests.values()))))
-    if damaged:
-        again = [path for path, digest in result.digests.items() if digest in damaged]
+    lost = set(space.discard_damaged(sorted(set(result.digests.values()))))
+    if lost:
+        again = [path for path, digest in result.digests.items() if digest in lost]
         repaired = extract(again, recipe, load_runtime, space, stat_cache)
         result.extracted += repaired.extracted
-        result.reused -= repaired.extracted
+        result.quarantined += repaired.quarantined
+        result.digests = {path: d for path, d in result.digests.items() if d not in lost} | repaired.digests
+    space.merge_small_shards()
+    result.reused = len(result.digests) - result.extracted
     return result
 
 

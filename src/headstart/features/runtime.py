@@ -16,6 +16,9 @@ from headstart.loading import load_openvino
 
 Precision = Literal["f32", "bf16"]
 
+OPENVINO = "openvino"
+"""The name of OpenVINO in a `RuntimeIdentity`."""
+
 
 class Runtime(Protocol):
     """Anything that turns a batch into the tensors that follow from it."""
@@ -37,7 +40,7 @@ class RuntimeIdentity:
     """Which runtime computed something, as far as the result depends on it.
 
     Attributes:
-        name: `openvino`, or `keras-` and the name of its backend.
+        name: `openvino`, or `keras-` with its backend and `cpu` or `accelerator`.
         version: the version of that library.
         precision: of the arithmetic.
     """
@@ -49,7 +52,7 @@ class RuntimeIdentity:
 
 def openvino_identity(precision: Precision) -> RuntimeIdentity:
     """The identity of OpenVINO as installed here."""
-    return RuntimeIdentity("openvino", version("openvino"), precision)
+    return RuntimeIdentity(OPENVINO, version("openvino"), precision)
 
 
 def cpu_computes_bf16() -> bool:

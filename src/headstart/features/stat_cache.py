@@ -39,7 +39,7 @@ class StatCache:
         known = self._load()
         digests = {}
         for path in paths:
-            entry = known.get(os.path.abspath(path))
+            entry = known.get(_name(path))
             if entry is None:
                 continue
             with contextlib.suppress(OSError):
@@ -51,25 +51,33 @@ class StatCache:
         """Remember the digests of files, each with the stat taken before the file was read."""
         horizon = time.time_ns() - _RACY_NANOSECONDS
         rows = [
-            (os.path.abspath(path), *stat, digest)
+            (_name(path), *map(str, stat), digest)
             for path, (stat, digest) in entries.items()
             if max(stat[1], stat[2]) < horizon
         ]
         with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(self._connect()) as connection, connection:
             connection.executemany("insert or replace into pictures values (?, ?, ?, ?, ?, ?)", rows)
 
-    def _load(self) -> dict[str, tuple[Stat, str]]:
+    def _load(self) -> dict[bytes, tuple[Stat, str]]:
         try:
             with contextlib.closing(self._connect()) as connection:
                 rows = connection.execute("select * from pictures").fetchall()
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, OSError, ValueError):
             return {}
-        return {path: ((size, mtime, ctime, inode), digest) for path, size, mtime, ctime, inode, digest in rows}
+        return {
+            name: ((int(size), int(mtime), int(ctime), int(inode)), digest)
+            for name, size, mtime, ctime, inode, digest in rows
+        }
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=10)
         connection.execute(
-            "create table if not exists pictures (path text primary key, size int, mtime int, ctime int, "
-            "inode int, digest text) without rowid"
+            "create table if not exists pictures (path blob primary key, size text, mtime text, ctime text, "
+            "inode text, digest text) without rowid"
         )
         return connection
+
+
+def _name(path: str) -> bytes:
+    """The absolute path in bytes: a name on disk need not be text."""
+    return os.fsencode(os.path.abspath(path))

@@ -16,7 +16,7 @@ import shutil
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from headstart.errors import storage_errors
+from headstart.errors import StorageError, storage_errors
 from headstart.features.keys import PICTURE_DIGEST_BYTES, space_digest
 from headstart.features.stat_cache import StatCache
 
@@ -45,9 +45,12 @@ STORE_HINT = "Free some space there, or set HEADSTART_STORE to a folder that can
 def default_root() -> Path:
     """Where the store lives: `HEADSTART_STORE`, else `headstart` in the user's cache folder (XDG base directories)."""
     if chosen := os.environ.get("HEADSTART_STORE"):
-        return Path(chosen).expanduser()
+        return Path(chosen)
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "headstart"
+    try:
+        return (Path(cache) if cache else Path.home() / ".cache") / "headstart"
+    except RuntimeError:
+        raise StorageError("there is no home folder to keep features in. Set HEADSTART_STORE to a folder.") from None
 
 
 class Store:
@@ -188,6 +191,8 @@ class Space:
         Raises:
             StorageError: if the disk is full or cannot be written.
         """
+        with storage_errors(self.path, STORE_HINT):
+            self.path.mkdir(parents=True, exist_ok=True)  # somebody may have pruned it meanwhile
         name = self._write_shard(_bytes_of(keys), arrays)
         self._indexed.add(name)
         self._where.update((key, (name, row)) for row, key in enumerate(keys))
@@ -199,10 +204,10 @@ class Space:
             KeyError: if the space does not have one of them.
         """
         try:
-            return self._read(keys)
+            return self._read([self._where[key] for key in keys])
         except FileNotFoundError:  # another process has merged a shard since this one looked
             self.refresh()
-            return self._read(keys)
+            return self._read([self._where[key] for key in keys])
 
     def discard_damaged(self, keys: Sequence[str] | None = None) -> list[str]:
         """Compare rows with their checksums and forget those that are damaged.
@@ -213,12 +218,13 @@ class Space:
             keys: the rows to look at; all of them by default.
 
         Returns:
-            The keys of the damaged rows, which the space no longer has.
+            Those of the keys that the space does not have, now that damaged rows are gone.
         """
-        looked_at = self._where if keys is None else {key: self._where[key] for key in keys}
-        key_at = {place: key for key, place in looked_at.items()}
+        self.refresh(touch=False)
+        asked = list(self._where) if keys is None else list(keys)
+        key_at = {self._where[key]: key for key in asked if key in self._where}
         damaged: list[str] = []
-        for name, wanted in _grouped(looked_at.values()).items():
+        for name, wanted in _grouped(key_at).items():
             bad = self._damaged_rows(name, [row for row, _ in wanted])
             if bad:
                 damaged += [key_at[name, row] for row in bad]
@@ -227,7 +233,7 @@ class Space:
             self._where.pop(key, None)
         if damaged:
             log.warning("%d kept features in %s were damaged; they are computed again.", len(damaged), self.path)
-        return damaged
+        return [key for key in asked if key not in self._where]
 
     def verify(self) -> Health:
         """Check every row of every shard; damaged ones are dropped, so that the next run computes them again."""
@@ -260,25 +266,25 @@ class Space:
 
     def _rewrite(self, names: Sequence[str]) -> None:
         """Put the good rows of some shards into a new one and remove the old ones."""
-        good: list[str] = []
+        good: dict[str, tuple[str, int]] = {}
         for name in names:
             keys = self._load_keys(name)
             bad = set(self._damaged_rows(name, range(len(keys))))
-            good += [key for row, key in enumerate(keys) if row not in bad and self._where.get(key) == (name, row)]
-        if good:
-            self.append(good, self._read(good))
+            good.update((key, (name, row)) for row, key in enumerate(keys) if row not in bad)
         self._where = {key: place for key, place in self._where.items() if place[0] not in names}
+        if good:
+            self.append(list(good), self._read(good.values()))
         for name in names:
             with suppress(OSError):
                 (self.path / name).unlink()
             self._indexed.discard(name)
 
-    def _read(self, keys: Sequence[str]) -> Arrays:
+    def _read(self, places: Collection[tuple[str, int]]) -> Arrays:
         parts: Arrays = []
-        for name, wanted in _grouped(self._where[key] for key in keys).items():
+        for name, wanted in _grouped(places).items():
             with safe_open(self.path / name, framework="numpy") as shard:
                 tensors = [shard.get_slice(tensor) for tensor in _tensor_names(shard)]
-                parts = parts or [np.empty((len(keys), *t.get_shape()[1:]), t[:1].dtype) for t in tensors]
+                parts = parts or [np.empty((len(places), *t.get_shape()[1:]), t[:1].dtype) for t in tensors]
                 for part, tensor in zip(parts, tensors, strict=True):
                     for start, stop, target in _runs(wanted):
                         part[target : target + stop - start] = tensor[start:stop]
@@ -287,7 +293,11 @@ class Space:
     def _damaged_rows(self, name: str, rows: Sequence[int]) -> list[int]:
         wanted = sorted(rows)
         bad: list[int] = []
-        with safe_open(self.path / name, framework="numpy") as shard:
+        try:
+            shard_file = safe_open(self.path / name, framework="numpy")
+        except FileNotFoundError:
+            return wanted  # merged or pruned by another process; whoever needs the rows looks again
+        with shard_file as shard:
             expected = shard.get_tensor("checksums")
             keys = shard.get_tensor("keys")
             tensors = [shard.get_slice(tensor) for tensor in _tensor_names(shard)]
@@ -312,6 +322,9 @@ class Space:
 
     def _load_keys(self, name: str) -> list[str]:
         with safe_open(self.path / name, framework="numpy") as shard:
+            names = set(shard.keys())
+            if not {"keys", "checksums", "tensor_000"} <= names:
+                raise SafetensorError(f"its tensors are called {', '.join(sorted(names))}")
             return [row.tobytes().hex() for row in shard.get_tensor("keys")]
 
     def _write_shard(self, keys: np.ndarray, arrays: Arrays) -> str:

@@ -1,7 +1,9 @@
 """The pictures that can be used, each on its side of the split."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +11,8 @@ import numpy as np
 from headstart.errors import DataError
 from headstart.images.sources import Listing, Picture, Side, check_class_sizes
 from headstart.images.split import split_by_content
+
+log = logging.getLogger(__name__)
 
 
 class Example(NamedTuple):
@@ -58,6 +62,26 @@ class Dataset:
         chosen = tuple(example for example in self.examples if example.side == side)
         labels = np.array([numbers[str(example.picture.label)] for example in chosen], int)
         return Labelled(chosen, tuple(example.picture.path for example in chosen), labels)
+
+    @cached_property
+    def across_sides(self) -> frozenset[str]:
+        """The digests of pictures that are both learned from and evaluated on."""
+        learned = {example.digest for example in self.examples if example.side == "train"}
+        return frozenset(example.digest for example in self.examples if example.side != "train") & learned
+
+    def warn_of_leaks(self) -> None:
+        """Say what makes the figures untrue: the same picture on two sides, or in two classes."""
+        if self.across_sides:
+            log.warning(
+                "%d pictures are both trained on and evaluated on: the figures flatter the model.",
+                len(self.across_sides),
+            )
+        labels: dict[str, set[str]] = {}
+        for example in self.examples:
+            labels.setdefault(example.digest, set()).add(str(example.picture.label))
+        torn = sum(len(names) > 1 for names in labels.values())
+        if torn:
+            log.warning("%d pictures are in more than one class: at least one of their labels is wrong.", torn)
 
     @property
     def evaluated_sides(self) -> tuple[Side, ...]:

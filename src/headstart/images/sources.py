@@ -1,7 +1,7 @@
 """Where pictures and labels come from: a folder of class folders, with or without train and val folders."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -24,6 +24,8 @@ SIDE_NAMES: dict[str, Side] = {
 }
 """Folder names that stand for a side of the split, in lower case."""
 
+_NOT_OURS = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what archives and file managers leave behind
+
 
 class Picture(NamedTuple):
     """One file that is taken for a picture until it proves not to be one.
@@ -42,6 +44,14 @@ class Picture(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Quarantined:
+    """A file that is not used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Listing:
     """All pictures found below one or more folders.
 
@@ -49,11 +59,13 @@ class Listing:
         root: the folder that was given.
         pictures: sorted by side, class and name.
         classes: the class names, sorted; also those that have no pictures.
+        skipped: files that are in no class folder, and what is no file at all, with the reason.
     """
 
     root: Path
     pictures: tuple[Picture, ...]
     classes: tuple[str, ...]
+    skipped: tuple[Quarantined, ...] = ()
 
     @property
     def has_sides(self) -> bool:
@@ -68,9 +80,9 @@ class Listing:
 def list_labelled(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None) -> Listing:
     """Find labelled pictures: one folder per class, at the top or inside train and val folders.
 
-    Files at any depth below a class folder belong to the class. Hidden files and folders are passed over.
-    Names of sides count only when they are all there is, so a class may be called `train`. Where there is a test
-    folder but none for validation, the test folder is for validation.
+    Files at any depth below a class folder belong to the class. Hidden files and folders are passed over. A folder
+    with the name of a side is one if it holds folders in its turn, so a class may be called `train`. Where there is
+    a test folder but none for validation, the test folder is for validation.
 
     Args:
         data: the folder.
@@ -84,18 +96,19 @@ def list_labelled(data: str | os.PathLike[str], val: str | os.PathLike[str] | No
     if sides and "train" not in sides:
         raise DataError(f"{root} holds {', '.join(path.name for path in sides.values())} but no train folder.")
     if val is not None:
-        sides = {"train": sides.get("train", root), "val": _existing_folder(val)}
+        sides = {**sides, "train": sides.get("train", root), "val": _existing_folder(val)}
+        _refuse_overlap(sides["train"], sides["val"])
     if set(sides) == {"train"}:  # a lone train folder is a folder of classes one level further down
         root, sides = sides["train"], {}
     if "test" in sides and "val" not in sides:
         sides["val"] = sides.pop("test")
     if not sides:
-        return _listing(root, list(_walk_classes(root, root, None)), _class_names(root))
+        return _listing(root, _walk_classes(root, root, None), _class_names(root))
     classes = {side: _class_names(folder) for side, folder in sides.items()}
     for side, names in classes.items():
         _refuse_strangers(names, classes["train"], sides[side], sides["train"])
-    pictures = [picture for side, folder in sides.items() for picture in _walk_classes(folder, root, side)]
-    return _listing(root, pictures, classes["train"])
+    found = [item for side, folder in sides.items() for item in _walk_classes(folder, root, side)]
+    return _listing(root, found, classes["train"])
 
 
 def list_for_evaluation(data: str | os.PathLike[str]) -> Listing:
@@ -110,10 +123,10 @@ def list_for_evaluation(data: str | os.PathLike[str]) -> Listing:
     sides = _side_folders(root)
     folder = next((sides[side] for side in ("val", "test", "train") if side in sides), root)
     classes = _class_names(folder)
-    pictures = tuple(_walk_classes(folder, folder, None))
+    pictures, skipped = _sorted_out(_walk_classes(folder, folder, None))
     if not pictures:
         raise DataError(f"no pictures in the class folders of {folder}.")
-    return Listing(folder, pictures, classes)
+    return Listing(folder, pictures, classes, skipped)
 
 
 def list_any(paths: Sequence[str | os.PathLike[str]]) -> tuple[Picture, ...]:
@@ -125,12 +138,14 @@ def list_any(paths: Sequence[str | os.PathLike[str]]) -> tuple[Picture, ...]:
     pictures: list[Picture] = []
     for given in paths:
         path = Path(given)
+        if not os.fspath(given):
+            raise DataError("an empty path was given. Give files, or folders of them.")
         if path.is_dir():
-            found = [Picture(str(file), file.as_posix()) for file in _walk(path)]
+            found = [Picture(item, Path(item).as_posix()) for item in _walk(path) if isinstance(item, str)]
             if not found:
                 raise DataError(f"no pictures in {path}.")
             pictures += found
-        elif path.exists():
+        elif path.is_file():
             pictures.append(Picture(str(path), path.as_posix()))
         else:
             raise DataError(f"no such file or folder: {path}")
@@ -150,21 +165,41 @@ def _existing_folder(given: str | os.PathLike[str]) -> Path:
 
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _NOT_OURS]
+    except PermissionError:
+        raise DataError(f"{folder} cannot be read: permission denied. Give yourself the right, or move it.") from None
+    return sorted(found, key=lambda entry: entry.name)
 
 
 def _side_folders(root: Path) -> dict[Side, Path]:
-    folders = [entry for entry in _visible(root) if entry.is_dir()]
+    """The folders that stand for sides: those with the name of one that hold class folders in their turn."""
+    folders = [Path(entry.path) for entry in _visible(root) if entry.is_dir()]
+    named = [folder for folder in folders if folder.name.lower() in SIDE_NAMES]
     sides: dict[Side, Path] = {}
-    for entry in folders:
-        side = SIDE_NAMES.get(entry.name.lower())
-        if side is None or not any(inner.is_dir() for inner in _visible(Path(entry.path))):
-            return {}
+    for folder in named:
+        if not any(inner.is_dir() for inner in _visible(folder)):
+            continue
+        side = SIDE_NAMES[folder.name.lower()]
         if side in sides:
-            raise DataError(f"{sides[side].name}/ and {entry.name}/ in {root} both stand for {side}. Keep one of them.")
-        sides[side] = Path(entry.path)
+            raise DataError(
+                f"{sides[side].name}/ and {folder.name}/ in {root} both stand for {side}. Keep one of them."
+            )
+        sides[side] = folder
+    others = [folder.name for folder in folders if folder not in sides.values()]
+    if sides and others:
+        raise DataError(
+            f"{root} holds {', '.join(sorted(folder.name for folder in sides.values()))} with class folders and, "
+            f"beside them, {', '.join(others)} without. Move the latter, or give the folder that holds the classes."
+        )
     return sides
+
+
+def _refuse_overlap(train: Path, val: Path) -> None:
+    first, second = train.resolve(), val.resolve()
+    if first.is_relative_to(second) or second.is_relative_to(first):
+        raise DataError(f"{val} and {train} hold the same pictures: nothing can be checked on what was learned from.")
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
@@ -186,29 +221,47 @@ def _refuse_strangers(names: tuple[str, ...], known: tuple[str, ...], folder: Pa
         )
 
 
-def _walk_classes(folder: Path, root: Path, side: Side | None) -> Iterator[Picture]:
+def _walk_classes(folder: Path, root: Path, side: Side | None) -> Iterator[Picture | Quarantined]:
     for entry in _visible(folder):
-        if entry.is_dir():
-            for file in _walk(Path(entry.path)):
-                name = os.path.relpath(file, root).replace(os.sep, "/")
-                yield Picture(str(file), name, entry.name, side)
+        if not entry.is_dir():
+            yield Quarantined(entry.path, "it is in no class folder")
+            continue
+        for item in _walk(Path(entry.path)):
+            if isinstance(item, Quarantined):
+                yield item
+            else:
+                name = os.path.relpath(item, root).replace(os.sep, "/")
+                yield Picture(item, name, entry.name, side)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[str | Quarantined]:
     """Files at any depth, sorted, hidden ones left out; a folder reached by a link is not entered."""
     for entry in _visible(folder):
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(Path(entry.path))
         elif entry.is_file():
-            yield Path(entry.path)
+            yield entry.path
+        elif entry.is_dir():
+            yield Quarantined(entry.path, "a link to a folder, which is not followed")
+        else:
+            yield Quarantined(entry.path, "a link that leads nowhere" if entry.is_symlink() else "not a file")
 
 
-def _listing(root: Path, pictures: list[Picture], classes: tuple[str, ...]) -> Listing:
+def _sorted_out(items: Iterable[Picture | Quarantined]) -> tuple[tuple[Picture, ...], tuple[Quarantined, ...]]:
+    found = list(items)
+    return (
+        tuple(item for item in found if isinstance(item, Picture)),
+        tuple(item for item in found if isinstance(item, Quarantined)),
+    )
+
+
+def _listing(root: Path, items: Iterable[Picture | Quarantined], classes: tuple[str, ...]) -> Listing:
     if len(classes) < 2:
         raise DataError(f"only one class in {root}: {classes[0]!r}. A classifier needs at least two class folders.")
+    pictures, skipped = _sorted_out(items)
     train = [picture for picture in pictures if picture.side in (None, "train")]
     check_class_sizes(train, classes, root)
-    return Listing(root, tuple(pictures), classes)
+    return Listing(root, pictures, classes, skipped)
 
 
 def check_class_sizes(pictures: Sequence[Picture], classes: Sequence[str], where: object) -> None:

@@ -23,6 +23,8 @@ from headstart.models.graph import Call, Graph, Ref, play, trace
 
 # Their state is set before training (by `adapt` or as arguments) and read during it.
 _STATE_FIXED_IN_TRAINING = (keras.layers.Normalization, keras.layers.Discretization)
+# These change in training whatever their `trainable` says.
+_NEVER_FROZEN = (keras.layers.SpectralNormalization,)
 
 
 @dataclass(frozen=True)
@@ -111,13 +113,18 @@ def fingerprint(model: keras.Model) -> str:
     """
     graph = trace(model)
     digest = hashlib.blake2b(digest_size=20)
+    operations = _unique_operations(graph)
+    number = {id(operation): index for index, operation in enumerate(operations)}
     description = {
         "inputs": [[list(tensor.shape[1:]), str(tensor.dtype)] for tensor in model.inputs],
-        "calls": [_describe(call) for call in graph.calls],
+        "operations": [_describe(operation) for operation in operations],
+        "calls": [
+            [number[id(c.operation)], _numbered(c.args), _numbered(_without_mode(c.kwargs))] for c in graph.calls
+        ],
         "outputs": [ref.index for ref in graph.output_refs],
     }
-    digest.update(json.dumps(description, sort_keys=True, default=str).encode())
-    for operation in _unique_operations(graph):
+    digest.update(json.dumps(description, sort_keys=True, default=_plain).encode())
+    for operation in operations:
         for weight in getattr(operation, "weights", ()):
             digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
     return digest.hexdigest()
@@ -290,6 +297,8 @@ def _is_random(layer: keras.layers.Layer) -> bool:
 
 def _updates_state(layer: keras.layers.Layer) -> bool:
     """Whether training changes variables of the layer that are not trained, as BatchNormalization's statistics."""
+    if isinstance(layer, _NEVER_FROZEN):
+        return True
     return layer.trainable and bool(layer.non_trainable_variables) and not isinstance(layer, _STATE_FIXED_IN_TRAINING)
 
 
@@ -332,20 +341,34 @@ def _one_or_all(tensors: list[Any]) -> Any:
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-def _describe(call: Call) -> list[Any]:
-    serialised = keras.saving.serialize_keras_object(call.operation)
+def _describe(operation: Any) -> list[Any]:
+    serialised = keras.saving.serialize_keras_object(operation)
     return [
         serialised["module"],
         serialised["class_name"],
+        serialised.get("registered_name"),
         _without_training_matters(serialised["config"]),
-        _numbered(call.args),
-        _numbered({name: value for name, value in call.kwargs.items() if value is not None and name != "training"}),
     ]
+
+
+def _without_mode(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in kwargs.items() if value is not None and name != "training"}
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know among the arguments of a call: indices, and constants by type, shape and content."""
+    if value is Ellipsis or isinstance(value, slice):
+        return repr(value)
+    array = np.asarray(keras.ops.convert_to_numpy(value))
+    if array.dtype.hasobject:
+        raise SplitError(f"{value!r} among the arguments of a layer's call cannot be told from others like it.")
+    content = hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=20).hexdigest()
+    return [str(array.dtype), list(array.shape), content]
 
 
 def _without_training_matters(config: Any) -> Any:
     """A layer's configuration without names and without what only matters before or during training."""
-    ignored = ("name", "trainable", "seed", "build_config", "shared_object_id", "registered_name")
+    ignored = ("name", "trainable", "seed", "build_config", "shared_object_id")
     endings = ("_initializer", "_regularizer", "_constraint", "momentum")
     if isinstance(config, dict):
         return {

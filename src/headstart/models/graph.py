@@ -14,6 +14,8 @@ import keras
 
 from headstart.errors import SplitError
 
+_FUNCTIONAL = type(keras.Model(_any := keras.Input((1,)), _any))  # Keras has no public name for it
+
 
 @dataclass(frozen=True)
 class Ref:
@@ -119,6 +121,7 @@ class _Tracer:
         return Ref(self._count - 1)
 
     def trace(self, model: keras.Model, inputs: Sequence[Ref], training: bool | None) -> Any:
+        _refuse_contradiction(model)
         if isinstance(model, keras.Sequential):
             return self._trace_sequential(model, inputs, training)
         return self._trace_functional(model, inputs, training)
@@ -166,32 +169,48 @@ class _Tracer:
 
 
 def _has_graph(operation: Any) -> bool:
-    """Whether it is a model whose calls can be read: functional, or a sequence."""
-    if isinstance(operation, keras.Sequential):
-        return True
-    return isinstance(operation, keras.Model) and hasattr(operation, "operations")
+    """Whether it is a model whose calls can be read: a sequence, or functional with nothing added.
+
+    A subclass that builds its graph in a constructor of its own describes itself by that constructor's arguments.
+    """
+    return isinstance(operation, keras.Sequential) or type(operation) is _FUNCTIONAL
 
 
 def _names_that_clash(models: Sequence[keras.Model]) -> set[str]:
     """Names of nested models that must stay whole, because a layer in them is called like another one elsewhere."""
-    owners: dict[str, set[int]] = {}
-    nested: dict[str, list[str]] = {}
-    for owner, operation in chain.from_iterable(_operations_below(model, "") for model in models):
-        owners.setdefault(operation.name, set()).add(id(operation))
-        if owner:
-            nested.setdefault(owner, []).append(operation.name)
-    clashing = {name for name, objects in owners.items() if len(objects) > 1}
-    return {owner for owner, names in nested.items() if clashing & set(names)}
+    whole: set[str] = set()
+    while True:
+        objects: dict[str, set[int]] = {}
+        nested: dict[str, set[str]] = {}
+        for owner, operation in chain.from_iterable(_operations_below(model, "", whole) for model in models):
+            objects.setdefault(operation.name, set()).add(id(operation))
+            if owner:
+                nested.setdefault(owner, set()).add(operation.name)
+        clashing = {name for name, found in objects.items() if len(found) > 1}
+        more = {owner for owner, names in nested.items() if clashing & names} - whole
+        if not more:
+            return whole
+        whole |= more  # and now their own names count, which may clash in turn
 
 
-def _operations_below(model: keras.Model, owner: str) -> Iterator[tuple[str, Any]]:
+def _operations_below(model: keras.Model, owner: str, whole: set[str]) -> Iterator[tuple[str, Any]]:
     for operation in model.layers if isinstance(model, keras.Sequential) else model.operations:
         if isinstance(operation, keras.layers.InputLayer):
             continue
-        if _has_graph(operation):
-            yield from _operations_below(operation, operation.name)
+        if _has_graph(operation) and operation.name not in whole:
+            yield from _operations_below(operation, operation.name, whole)
         else:
             yield owner, operation
+
+
+def _refuse_contradiction(model: keras.Model) -> None:
+    """Keras trains nothing in a model whose own `trainable` is false, whatever its layers say."""
+    trained = [] if model.trainable else [layer.name for layer in model.layers if layer.trainable_variables]
+    if trained:
+        raise SplitError(
+            f"{model.name!r} has trainable=False, but its layer {trained[0]!r} has trainable=True, which Keras then "
+            "ignores. Set trainable on the layers alone."
+        )
 
 
 def _takes_training(operation: Any) -> bool:
@@ -258,7 +277,7 @@ def _key(place: Sequence[Any]) -> tuple[str, int, int]:
 
 def _output_key(place: Sequence[Any], operations: Mapping[str, Any]) -> tuple[str, int, int]:
     # Keras counts a nested functional model's calls from one when it is an output, and from zero as an argument.
-    shift = int(_has_graph(operations[place[0]]) and not isinstance(operations[place[0]], keras.Sequential))
+    shift = int(isinstance(operations[place[0]], _FUNCTIONAL))
     return (place[0], int(place[1]) - shift, int(place[2]))
 
 

@@ -63,7 +63,7 @@ def solve_linear(
     mean = features.mean(axis=0, dtype=np.float64)
     deviation = features.std(axis=0, dtype=np.float64)
     # What varies by less than a thousandth of what the others do is rounding; blown up, it would drown the rest.
-    deviation[deviation < 1e-3 * deviation.max()] = np.inf
+    deviation[deviation <= 1e-3 * deviation.max()] = np.inf
     standardised = ((features - mean.astype(np.float32)) / deviation.astype(np.float32)).astype(np.float32)
     # The matrices are small: threads inside each product cost seven times what they save, threads over folds do not.
     with threadpool_limits(1):
