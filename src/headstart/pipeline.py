@@ -30,7 +30,7 @@ from headstart.images.sources import Listing, Quarantined, list_labelled
 from headstart.models.assemble import assemble
 from headstart.models.backbones import backbones, find_backbone
 from headstart.models.cut import Parts, bytes_per_picture, fingerprint, join, split
-from headstart.progress import bar
+from headstart.progress import bar, waiting
 from headstart.recipe import Recipe, parse_head
 from headstart.training.strategies import train_head
 
@@ -62,11 +62,13 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     backbone = find_backbone(recipe.backbone)
     size = recipe.image_size or backbone.size
     decode = DecodeRecipe(size, size, recipe.fit)
-    model = assemble(backbone, recipe.weights, size, parse_head(recipe.head), len(listing.classes))
-    parts = split(model)
-    frozen_digest = fingerprint(parts.frozen)
-
-    runtime = choose_runtime(parts.frozen, frozen_digest, store, lambda: _samples(listing, decode), recipe.precision)
+    with waiting(f"preparing {backbone.name}", show):
+        model = assemble(backbone, recipe.weights, size, parse_head(recipe.head), len(listing.classes))
+        parts = split(model)
+        frozen_digest = fingerprint(parts.frozen)
+        runtime = choose_runtime(
+            parts.frozen, frozen_digest, store, lambda: _samples(listing, decode), recipe.precision
+        )
     features = _extract(listing, decode, parts, frozen_digest, runtime, store, recipe, show)
     share = recipe.val if isinstance(recipe.val, float) else _USUAL_SHARE
     data = make_dataset(listing, features.digests, share, recipe.seed)
@@ -77,7 +79,7 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     probabilities = {side: predict_from_features(head, features, data.side(side)) for side in data.evaluated_sides}
     results = {side: figures(rows, data.side(side).labels, data.classes) for side, rows in probabilities.items()}
 
-    with new_run(place) as folder:
+    with waiting("writing and checking the run", show), new_run(place) as folder:
         joined = join(parts, name=f"headstart_{recipe.backbone}")
         write_models(folder, joined, parts, runtime)
         checked = check_models(folder, data.side("val"), probabilities["val"], decode, runtime)

@@ -1,4 +1,4 @@
-"""What a person sees while something runs: one line with a bar, the speed and the time left."""
+"""What a person sees while something runs: a bar with the speed and the time left, or at least a sign of life."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +25,23 @@ class _Speed(ProgressColumn):
 
 
 @contextmanager
+def waiting(label: str, show: bool = True) -> Iterator[None]:
+    """Show on stderr that something is being done that cannot be counted, while the block runs.
+
+    Nothing is drawn when `show` is false or when stderr is not a terminal.
+    """
+    if not (show and _is_terminal()):
+        yield
+        return
+    with Console(stderr=True).status(f"{label} ..."):
+        yield
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+@contextmanager
 def bar(label: str, total: int | None, unit: str, show: bool = True) -> Iterator[Advance]:
     """Show a progress bar on stderr while the block runs, and yield the function that moves it.
 
@@ -36,7 +53,7 @@ def bar(label: str, total: int | None, unit: str, show: bool = True) -> Iterator
         unit: the name of one unit, in the plural.
         show: whether anybody wants to look.
     """
-    if not (show and sys.stderr.isatty()):
+    if not (show and _is_terminal()):
         yield lambda count: None
         return
     columns = (
