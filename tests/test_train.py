@@ -282,3 +282,44 @@ def test_pictures_that_are_all_the_same_leave_none_for_validation(pictures, tmp_
             write_picture(path, make_picture(ord(name)))
     with pytest.raises(DataError, match="no picture is left for validation"):
         hs.train(data, out=tmp_path / "run", **SMALL)
+
+
+def test_python_types_are_taken_as_they_come_or_refused_before_anything_runs(tmp_path):
+    recipe = hs.Recipe(
+        data=tmp_path, out=tmp_path / "run", weights=Path("w.h5"), val=np.float32(0.25), seed=np.int64(3)
+    )
+    assert json.dumps(recipe.to_dict())
+    assert (recipe.data, recipe.val, recipe.seed) == (str(tmp_path), 0.25, 3)
+    with pytest.raises(RecipeError) as caught:
+        hs.Recipe(data="x", epochs=None, head=3, image_size="32")
+    assert caught.value.problems == (
+        "head is 3; a text is needed.",
+        "epochs is None; a whole number is needed.",
+        "image_size is '32'; a whole number or None is needed.",
+    )
+
+
+def test_pixels_of_another_kind_are_refused(trained):
+    _, run = trained
+    for pixels in (np.zeros((1, 32, 32, 3), np.float32), np.zeros((1, 9, 9, 3), np.uint8), np.zeros((0, 32, 32, 3))):
+        with pytest.raises(DataError, match=r"uint8 \(pictures, \*\(32, 32, 3\)\) are needed"):
+            run.probabilities(pixels)
+    assert run.probabilities(np.zeros((2, 32, 32, 3), np.uint8)).shape == (2, 3)
+
+
+def test_a_picture_on_both_sides_and_one_in_two_classes_are_reported(pictures, tmp_path, caplog):
+    pictures(at="data/train", a=6, b=6)
+    pictures(at="data/val", a=3, b=3, first=50)
+    (tmp_path / "data/val/a/copy.png").write_bytes((tmp_path / "data/train/a/000.png").read_bytes())
+    (tmp_path / "data/train/b/wrong.png").write_bytes((tmp_path / "data/train/a/001.png").read_bytes())
+    run = hs.train(tmp_path / "data", out=tmp_path / "run", **SMALL)
+    assert run.metrics["duplicates_across_sides"] == 1
+    assert "1 pictures are both trained on and evaluated on" in caplog.text
+    assert "1 pictures are in more than one class" in caplog.text
+
+
+def test_classes_called_like_columns_do_not_hide_them(pictures, tmp_path):
+    hs.train(pictures(path=6, label=6), out=tmp_path / "run", **SMALL)
+    found = rows(tmp_path / "run" / "predictions.csv")[0]
+    assert set(found) == {"path", "side", "label", "predicted", "probability", "class path", "class label"}
+    assert found["path"].endswith(".png")

@@ -30,7 +30,7 @@ import numpy as np
 
 from headstart.errors import DataError, RunError, nearest, storage_errors
 from headstart.evaluation.evaluate import Figures, figures
-from headstart.features.extract import BATCH, load_pictures
+from headstart.features.extract import BATCH, in_batches, load_pictures
 from headstart.features.keys import file_digest
 from headstart.features.runtime import KerasRuntime, OpenVINORuntime, Precision, Runtime
 from headstart.images.decode import DecodeRecipe
@@ -198,7 +198,7 @@ class Run:
     def _classify(self, paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray | Quarantined]]:
         """The probabilities of each picture, in the order of the classes."""
         frozen, trainable = self._load_runtime(len(paths))
-        for batch in _chunks(load_pictures(paths, self.decode_recipe), BATCH):
+        for batch in in_batches(load_pictures(paths, self.decode_recipe)):
             good = [content for _, content in batch if not isinstance(content, Quarantined)]
             rows = iter(trainable(*frozen(np.stack(good)))[0] if good else ())
             for path, content in batch:
@@ -355,17 +355,6 @@ def _read_about(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path) -> RunError:
     return RunError(f"{path} is damaged or cannot be read. Train it again, or copy the whole folder once more.")
-
-
-def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    chunk: list[Any] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _umask() -> int:

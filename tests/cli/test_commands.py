@@ -236,3 +236,49 @@ def test_the_demo_trains_on_digits_that_come_with_a_library(tmp_path):
     assert found["pictures"] == 1797
     assert found["quarantined"] == 0
     assert refused("demo", "--out", tmp_path / "demo").endswith("Give another --out, or remove it first.")
+
+
+def test_places_for_a_run_that_cannot_be_are_refused_before_anything_is_computed(finished, tmp_path, store):
+    (tmp_path / "file").write_bytes(b"")
+    data = finished / "data"
+    assert refused("train", data, "--out", tmp_path / "file" / "run", *SMALL).startswith("cannot write to ")
+    assert refused("train", data, "--out", tmp_path / "file", *SMALL).endswith(
+        "exists and is a file. Give another --out."
+    )
+    assert refused("train", data, "--out", data / "run", *SMALL) == (
+        f"{data}/run is inside {data}, where it would be taken for pictures. Give another --out."
+    )
+    assert refused("train", data, "--out", "", *SMALL) == "out is empty; a path is needed."
+    assert not (store / "features").exists()
+
+
+def test_a_link_or_the_working_folder_may_become_the_run(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADSTART_STORE", str(finished / "store"))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    assert run("train", finished / "data", "--out", tmp_path / "link", *SMALL).exit_code == 0
+    assert (tmp_path / "empty" / "bundle.json").exists()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run("train", finished / "data", "--out", ".", *SMALL).exit_code == 0
+    assert not [name for name in os.listdir() if name.startswith(".")]
+    assert json.loads(run("predict", ".", finished / "data", "--json").stdout)["quarantined"] == []
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADSTART_STORE", str(finished / "store"))
+    monkeypatch.chdir(tmp_path)
+    odd = "o [red]x[/]"
+    result = run("train", finished / "data", "--out", odd, *SMALL)
+    assert result.exit_code == 0
+    assert f"Written to {odd}. Next:\n  headstart predict '{odd}' PICTURE\n" in result.stdout
+
+
+@pytest.mark.parametrize("backend", ["jax", "nonsense"])
+def test_a_backend_that_is_not_there_is_named(finished, backend):
+    done = headstart_command("train", finished / "data", "--out", "never", *SMALL, KERAS_BACKEND=backend)
+    if done.returncode == 0:
+        pytest.skip(f"{backend} is installed")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: Keras cannot be loaded with KERAS_BACKEND={backend}: ")
+    assert done.stderr.endswith("Install that backend, or unset KERAS_BACKEND for TensorFlow.\n")

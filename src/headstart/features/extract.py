@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import cpu_count
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from headstart.images.sources import Quarantined
 from headstart.progress import Advance
 
 log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
 
 BATCH = 32
 """Pictures per run of the frozen part, and per write to the store: what a kill can cost at most."""
@@ -84,7 +87,7 @@ def extract(
     """
     result = Extraction(space.refresh())
     runtime: Runtime | None = None
-    for batch in _batches(_load_all(paths, recipe, space, stat_cache, result, advance)):
+    for batch in in_batches(_load_all(paths, recipe, space, stat_cache, result, advance)):
         runtime = runtime or load_runtime()
         pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
         space.append([str(picture.digest) for picture in batch], runtime(pixels))
@@ -175,8 +178,9 @@ def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded]) -> Iterator[
                 future.cancel()
 
 
-def _batches(items: Iterable[_Loaded]) -> Iterator[list[_Loaded]]:
-    batch: list[_Loaded] = []
+def in_batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Gather items into lists of `BATCH`; the last one may be shorter."""
+    batch: list[Item] = []
     for item in items:
         batch.append(item)
         if len(batch) == BATCH:
