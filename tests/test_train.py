@@ -107,6 +107,7 @@ def test_evaluating_the_validation_pictures_gives_the_reported_figures(trained, 
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((folder / "data" / row["path"]).read_bytes())
     found = hs.evaluate(folder / "run", tmp_path / "val").figures
+    assert run.evaluate(tmp_path / "val").figures == found
     assert found.accuracy == run.metrics["accuracy"]
     assert found.loss == pytest.approx(run.metrics["loss"], rel=1e-4)
     assert found.confusion == run.metrics["confusion"]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.bundle import Evaluation, Prediction, Run
 from headstart.errors import HeadstartError, InputError
-from headstart.images.sources import list_for_evaluation
 from headstart.loading import load_keras
 from headstart.recipe import Recipe
 
@@ -80,7 +79,7 @@ def load(run: str | os.PathLike[str]) -> Run:
 def evaluate(run: str | os.PathLike[str] | Run, data: str | os.PathLike[str]) -> Evaluation:
     """Compare what a RUN says of labelled pictures with their labels; see `Run.evaluate`."""
     opened = run if isinstance(run, Run) else Run(run)
-    return opened.evaluate(list_for_evaluation(data))
+    return opened.evaluate(data)
 
 
 def __getattr__(name: str) -> Any:

@@ -34,7 +34,7 @@ from headstart.features.extract import BATCH, in_batches, load_pictures
 from headstart.features.keys import file_digest
 from headstart.features.runtime import KerasRuntime, OpenVINORuntime, Precision, Runtime
 from headstart.images.decode import DecodeRecipe
-from headstart.images.sources import Listing, Picture, Quarantined, list_any
+from headstart.images.sources import Listing, Picture, Quarantined, list_any, list_for_evaluation
 from headstart.loading import load_keras
 from headstart.progress import bar
 
@@ -166,16 +166,18 @@ class Run:
         for path, row in self._classify(paths):
             yield row if isinstance(row, Quarantined) else self._prediction(path, row)
 
-    def evaluate(self, listing: Listing, show: bool = False) -> Evaluation:
+    def evaluate(self, data: str | os.PathLike[str] | Listing, show: bool = False) -> Evaluation:
         """Classify labelled pictures and compare.
 
         Args:
-            listing: pictures with labels, which must be classes of this RUN.
+            data: a folder of class folders (see `list_for_evaluation`), or what was found in one. The classes must be
+                classes of this RUN.
             show: whether to draw a progress bar.
 
         Raises:
             DataError: if a class is unknown to the RUN, or no picture can be decoded.
         """
+        listing = data if isinstance(data, Listing) else list_for_evaluation(data)
         self._refuse_unknown(listing.classes)
         by_path = {picture.path: picture for picture in listing.pictures}
         pictures: list[Picture] = []
