@@ -1,5 +1,6 @@
 """What a training hands over: the models written down, loaded again and compared, the figures, the tables."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from headstart.bundle import FROZEN, MODEL, TRAINABLE, write_about, write_csv, w
 from headstart.errors import HeadstartError
 from headstart.evaluation.evaluate import Figures, figures
 from headstart.features.convert import FrozenRuntime, export_openvino
-from headstart.features.extract import BATCH, Extraction, load_pictures
+from headstart.features.extract import Extraction, in_batches, load_pictures
 from headstart.features.runtime import KerasRuntime, OpenVINORuntime, Runtime
 from headstart.images.dataset import Dataset, Labelled
 from headstart.images.decode import DecodeRecipe
@@ -58,7 +59,7 @@ def write_models(folder: Path, model: keras.Model, parts: Parts, runtime: Frozen
         return
     (folder / FROZEN).parent.mkdir()
     for suffix in (".xml", ".bin"):
-        (folder / FROZEN).with_suffix(suffix).write_bytes(runtime.converted.with_suffix(suffix).read_bytes())
+        shutil.copyfile(runtime.converted.with_suffix(suffix), (folder / FROZEN).with_suffix(suffix))
     export_openvino(parts.trainable, folder / TRAINABLE)
 
 
@@ -188,9 +189,8 @@ def _classify_in_f32(folder: Path, pictures: Labelled, recipe: DecodeRecipe) -> 
     frozen = OpenVINORuntime(folder / FROZEN, "f32", pixels=True)
     trainable = OpenVINORuntime(folder / TRAINABLE, "f32")
     rows = []
-    for start in range(0, len(pictures.paths), BATCH):
-        loaded = load_pictures(pictures.paths[start : start + BATCH], recipe)
-        rows.append(trainable(*frozen(np.stack([_pixels(content) for _, content in loaded])))[0])
+    for batch in in_batches(load_pictures(pictures.paths, recipe)):
+        rows.append(trainable(*frozen(np.stack([_pixels(content) for _, content in batch])))[0])
     return np.concatenate(rows)
 
 

@@ -157,6 +157,11 @@ def test_verify_counts_whole_and_damaged_rows():
     shard.write_bytes(content)
     assert space().verify() == module.Health(rows=2, damaged=1)
     assert space().verify() == module.Health(rows=2, damaged=0)
+    unread = Space(space().path)
+    (shard,) = unread.path.glob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:50])
+    assert unread.verify() == module.Health(rows=0, damaged=1)
+    assert space().verify() == module.Health(rows=0, damaged=0)
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing_half_written(monkeypatch):

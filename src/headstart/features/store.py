@@ -228,7 +228,8 @@ class Space:
             bad = self._damaged_rows(name, [row for row, _ in wanted])
             if bad:
                 damaged += [key_at[name, row] for row in bad]
-                self._rewrite([name])
+                with suppress(FileNotFoundError):  # another process has done so
+                    self._rewrite([name])
         for key in damaged:
             self._where.pop(key, None)
         if damaged:
@@ -237,9 +238,9 @@ class Space:
 
     def verify(self) -> Health:
         """Check every row of every shard; damaged ones are dropped, so that the next run computes them again."""
-        before = set(self.path.glob("*.safetensors"))
+        before = list(self.path.glob("*.safetensors"))
         self.refresh(touch=False)
-        unreadable = len(before) - len(self._indexed & {file.name for file in before})
+        unreadable = sum(_set_aside(shard).exists() for shard in before)
         damaged = self.discard_damaged()
         return Health(rows=len(self), damaged=len(damaged) + unreadable)
 
@@ -317,7 +318,7 @@ class Space:
         except (SafetensorError, OSError) as error:
             log.warning("%s in %s cannot be read (%s); what it held is computed again.", name, self.path, error)
             with suppress(OSError):
-                os.replace(self.path / name, self.path / f"{name}.damaged")
+                os.replace(self.path / name, _set_aside(self.path / name))
             return []
 
     def _load_keys(self, name: str) -> list[str]:
@@ -353,6 +354,10 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _set_aside(shard: Path) -> Path:
+    return shard.with_name(f"{shard.name}.damaged")
 
 
 def _bytes_of(keys: Sequence[str]) -> np.ndarray:
