@@ -18,6 +18,7 @@ from headstart.bundle import Evaluation, Prediction, Run
 from headstart.errors import HeadstartError, InputError
 from headstart.loading import load_keras
 from headstart.recipe import Recipe
+from headstart.workplace import unfinished
 
 if TYPE_CHECKING:
     from headstart.models.backbones import backbones
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "join",
     "load",
+    "resume",
     "split",
     "train",
 ]
@@ -61,6 +63,23 @@ def train(data: str | os.PathLike[str], *, progress: bool = True, **choices: Any
     """
     out = choices.pop("out", None)
     recipe = Recipe(data=os.fspath(data), out=None if out is None else os.fspath(out), **choices)
+    load_keras("training")
+    from headstart.pipeline import train as run_pipeline
+
+    return run_pipeline(recipe, show=progress)
+
+
+def resume(run: str | os.PathLike[str], *, progress: bool = True) -> Run:
+    """Go on with a training that was interrupted; it ends as it would have ended without the interruption.
+
+    Args:
+        run: the `out` of that training.
+        progress: whether to draw progress bars on a terminal.
+
+    Raises:
+        RunError: if no unfinished training is there.
+    """
+    recipe = unfinished(run)
     load_keras("training")
     from headstart.pipeline import train as run_pipeline
 

@@ -9,18 +9,17 @@
     RUN/predictions.csv     the probabilities of every validation picture, by path
     RUN/quarantine.csv      the files that were left out, and why
 
-A RUN is written beside its place and renamed into it: it is there whole or not at all. Using one needs neither
-Keras nor TensorFlow as long as `runtime/` is there.
+    RUN/checkpoints/        the best weights of each stage that was fitted
+    RUN/tensorboard/        its logs
+    RUN/training/           what an unfinished training goes on from, see `headstart.workplace`
+
+Using a RUN needs neither Keras nor TensorFlow as long as `runtime/` is there.
 """
 
 import csv
-import errno
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.errors import DataError, RunError, nearest, storage_errors
-from headstart.evaluation.evaluate import Figures, figures
+from headstart.errors import DataError, RunError, nearest
+from headstart.evaluation.evaluate import Figures, figures, of_both_classes
 from headstart.features.extract import BATCH, in_batches, load_pictures
 from headstart.features.keys import file_digest
-from headstart.features.runtime import KerasRuntime, OpenVINORuntime, Precision, Runtime
+from headstart.features.runtime import KerasRuntime, OpenVINORuntime, PixelsRuntime, Precision, Runtime
 from headstart.images.decode import DecodeRecipe
 from headstart.images.sources import Listing, Picture, Quarantined, list_any, list_for_evaluation
 from headstart.loading import load_keras
@@ -49,7 +48,6 @@ FROZEN = "runtime/frozen.xml"
 TRAINABLE = "runtime/trainable.xml"
 
 _ODD_NAMES = "surrogateescape"  # names on disk need not be text; they are written down byte for byte
-_OUT_HINT = "Free some space there, or give another --out. The store keeps what was computed."
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,7 @@ class Run:
             self.classes: tuple[str, ...] = tuple(self.about["classes"])
             self.decode_recipe = DecodeRecipe(**self.about["decode"])
             self.precision: Precision = self.about["precision"]
+            self._single: bool = self.about["output"] == "sigmoid"
             self.about["digests"][MODEL]
         except (KeyError, TypeError):
             raise _damaged(self.path / "bundle.json") from None
@@ -146,8 +145,7 @@ class Run:
         wanted = (self.decode_recipe.height, self.decode_recipe.width, 3)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted or not len(pixels):
             raise DataError(f"pixels are {pixels.dtype} {pixels.shape}; uint8 (pictures, *{wanted}) are needed.")
-        frozen, trainable = self._load_runtime(len(pixels))
-        return trainable(*frozen(pixels))[0]
+        return self._run(pixels, len(pixels))
 
     def predict(self, paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Prediction]:
         """Classify picture files and all pictures in folders.
@@ -199,12 +197,16 @@ class Run:
 
     def _classify(self, paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray | Quarantined]]:
         """The probabilities of each picture, in the order of the classes."""
-        frozen, trainable = self._load_runtime(len(paths))
         for batch in in_batches(load_pictures(paths, self.decode_recipe)):
             good = [content for _, content in batch if not isinstance(content, Quarantined)]
-            rows = iter(trainable(*frozen(np.stack(good)))[0] if good else ())
+            rows = iter(self._run(np.stack(good), len(paths)) if good else ())
             for path, content in batch:
                 yield path, content if isinstance(content, Quarantined) else next(rows)
+
+    def _run(self, pixels: np.ndarray, pictures: int) -> np.ndarray:
+        frozen, trainable = self._load_runtime(pictures)
+        found = trainable(*frozen(pixels))[0]
+        return of_both_classes(found) if self._single else found
 
     def trained_on(self) -> set[str]:
         """The digests of the pictures it learned from."""
@@ -227,17 +229,21 @@ class Run:
 
     def _load_runtime(self, pictures: int) -> tuple[Runtime, Runtime]:
         """The two halves, for batches no larger than there are pictures."""
-        if FROZEN not in self.about["digests"]:
+        if TRAINABLE not in self.about["digests"]:
             return self._load_keras()
         batch = max(1, min(BATCH, pictures))
         if batch not in self._runtimes:
-            for file in (FROZEN, TRAINABLE):
-                self._check(str(Path(file).with_suffix(".bin")))
-            self._runtimes[batch] = (
-                OpenVINORuntime(self._check(FROZEN), self.precision, batch, pixels=True),
-                OpenVINORuntime(self._check(TRAINABLE), "f32", batch),
-            )
+            self._runtimes[batch] = self._load_openvino(batch)
         return self._runtimes[batch]
+
+    def _load_openvino(self, batch: int) -> tuple[Runtime, Runtime]:
+        present = [file for file in (FROZEN, TRAINABLE) if file in self.about["digests"]]
+        for file in present:
+            self._check(str(Path(file).with_suffix(".bin")))
+        if present == [TRAINABLE]:  # everything was trained
+            return PixelsRuntime(), OpenVINORuntime(self._check(TRAINABLE), "f32", batch, pixels=True)
+        frozen = OpenVINORuntime(self._check(FROZEN), self.precision, batch, pixels=True)
+        return frozen, OpenVINORuntime(self._check(TRAINABLE), "f32", batch)
 
     def _load_keras(self) -> tuple[Runtime, Runtime]:
         """The whole model in place of the frozen half, and nothing in place of the other."""
@@ -251,70 +257,6 @@ class Run:
         if file_digest(path) != self.about["digests"].get(file):
             raise RunError(f"{path} is damaged: it is not what was written. Train it again, or copy it once more.")
         return path
-
-
-def claim(path: str | os.PathLike[str], data: str | os.PathLike[str]) -> Path:
-    """Make sure, before anything is computed, that a RUN can be written to a place.
-
-    Args:
-        path: the place.
-        data: the folder of pictures, which must not come to hold the RUN.
-
-    Returns:
-        The place, with links followed.
-
-    Raises:
-        RunError: if it is a file, a folder that is not empty, or inside the data.
-        StorageError: if nothing can be written there.
-    """
-    run = Path(path).resolve()
-    if run.is_dir() and any(run.iterdir()):
-        raise RunError(f"{path} exists and is not empty. Give another --out, or remove it first.")
-    if run.exists() and not run.is_dir():
-        raise RunError(f"{path} exists and is a file. Give another --out.")
-    if run.is_relative_to(Path(data).resolve()):
-        raise RunError(f"{path} is inside {data}, where it would be taken for pictures. Give another --out.")
-    with storage_errors(run, _OUT_HINT):
-        run.parent.mkdir(parents=True, exist_ok=True)
-        os.rmdir(tempfile.mkdtemp(dir=run.parent if not run.exists() else run))
-    return run
-
-
-@contextmanager
-def new_run(run: Path) -> Iterator[Path]:
-    """A temporary folder that becomes RUN when the block ends well, and is removed when it does not.
-
-    Args:
-        run: the place, as `claim` gave it.
-
-    Raises:
-        RunError: if it is occupied by now.
-        StorageError: if it cannot be written.
-    """
-    # A folder that is there already may be a mount or somebody's working folder: it is filled, not replaced.
-    fill = run.is_dir()
-    with storage_errors(run, _OUT_HINT):
-        staging = Path(tempfile.mkdtemp(dir=run if fill else run.parent, prefix=f".{run.name}-unfinished-"))
-        try:
-            yield staging
-            if fill:
-                # bundle.json, without which it is no RUN, goes last.
-                for entry in sorted(staging.iterdir(), key=lambda entry: entry.name == "bundle.json"):
-                    os.rename(entry, run / entry.name)
-            else:
-                staging.chmod(0o777 & ~_umask())
-                _rename_to_free(staging, run)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-
-
-def _rename_to_free(staging: Path, run: Path) -> None:
-    try:
-        os.rename(staging, run)
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise RunError(f"{run} has come to exist meanwhile. Give another --out, or remove it first.") from error
-        raise
 
 
 def write_about(folder: Path, about: Mapping[str, Any]) -> None:
@@ -343,7 +285,7 @@ def _read_about(path: Path) -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads((path / "bundle.json").read_text(encoding="utf-8"))
         version = int(about["format"])
-        complete = {"classes", "decode", "precision", "runtime", "digests"} <= about.keys()
+        complete = {"classes", "decode", "precision", "output", "head", "runtime", "digests"} <= about.keys()
     except FileNotFoundError:
         raise RunError(f"{path} is not a RUN: it has no bundle.json. Give the folder that --out has written.") from None
     except (OSError, ValueError, KeyError, TypeError):
@@ -357,9 +299,3 @@ def _read_about(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path) -> RunError:
     return RunError(f"{path} is damaged or cannot be read. Train it again, or copy the whole folder once more.")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

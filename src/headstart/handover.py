@@ -1,5 +1,7 @@
 """What a training hands over: the models written down, loaded again and compared, the figures, the tables."""
 
+import logging
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,17 +15,21 @@ import numpy as np
 
 from headstart.bundle import FROZEN, MODEL, TRAINABLE, write_about, write_csv, write_json
 from headstart.errors import HeadstartError
-from headstart.evaluation.evaluate import Figures, figures
-from headstart.features.convert import FrozenRuntime, export_openvino
-from headstart.features.extract import Extraction, in_batches, load_pictures
-from headstart.features.runtime import KerasRuntime, OpenVINORuntime, Runtime
+from headstart.evaluation.evaluate import Figures, figures, of_both_classes
+from headstart.features.convert import export_openvino
+from headstart.features.extract import in_batches, load_pictures
+from headstart.features.runtime import PIXELS, KerasRuntime, OpenVINORuntime, PixelsRuntime, Precision, Runtime
 from headstart.images.dataset import Dataset, Labelled
 from headstart.images.decode import DecodeRecipe
 from headstart.images.sources import Quarantined, Side
-from headstart.models.cut import Parts
 from headstart.recipe import Recipe
-from headstart.training.fit import FeatureBatches
-from headstart.training.strategies import Trained
+from headstart.training.session import Cut, Stage
+from headstart.training.strategies import Outcome
+
+log = logging.getLogger(__name__)
+
+Checked = dict[str, float]
+"""Figures that the check has brought to light."""
 
 SAVED_TOLERANCE = 2e-3
 """The largest difference of a probability between what was reported and what the saved model says, both in f32."""
@@ -42,41 +48,32 @@ _PACKAGES = (
 )
 
 
-def predict_from_features(trainable: Runtime, features: Extraction, pictures: Labelled) -> np.ndarray:
-    """The probabilities that a trainable half gives for pictures whose features are kept: `(pictures, classes)`."""
-    batches = FeatureBatches(features, pictures.paths, pictures.labels, None)
-    rows = []
-    for number in range(len(batches)):
-        given, _ = batches[number]
-        rows.append(trainable(*(given if isinstance(given, tuple) else (given,)))[0])
-    return np.concatenate(rows)
-
-
-def write_models(folder: Path, model: keras.Model, parts: Parts, runtime: FrozenRuntime) -> None:
-    """Write the model for Keras, and its halves for OpenVINO where that runs the frozen one."""
+def write_models(folder: Path, model: keras.Model, cut: Cut) -> None:
+    """Write the model for Keras, and its halves for OpenVINO where that runs the frozen one, or nothing is frozen."""
     model.save(folder / MODEL)
-    if runtime.converted is None:
+    converted = cut.frozen.runtime.converted
+    if converted is None and cut.frozen.runtime.identity.name != PIXELS:
         return
-    (folder / FROZEN).parent.mkdir()
-    for suffix in (".xml", ".bin"):
-        shutil.copyfile(runtime.converted.with_suffix(suffix), (folder / FROZEN).with_suffix(suffix))
-    export_openvino(parts.trainable, folder / TRAINABLE)
+    (folder / TRAINABLE).parent.mkdir()
+    if converted is not None:
+        for suffix in (".xml", ".bin"):
+            shutil.copyfile(converted.with_suffix(suffix), (folder / FROZEN).with_suffix(suffix))
+    export_openvino(cut.parts.trainable, folder / TRAINABLE)
 
 
-def check_models(
-    folder: Path, pictures: Labelled, reported: np.ndarray, recipe: DecodeRecipe, runtime: FrozenRuntime
-) -> dict[str, float]:
+def check_models(folder: Path, pictures: Labelled, reported: np.ndarray, recipe: DecodeRecipe, cut: Cut) -> Checked:
     """Load what was written and compare it with what was reported.
 
-    The model for Keras is loaded as a stranger would load it and run on a few pictures. Where the frozen half ran
-    in bf16, the pictures are all classified once more in f32, which is what Keras computes in.
+    The model for Keras is loaded as a stranger would load it and run on a few pictures, and so are the halves for
+    OpenVINO, which are removed if they say something else. Where the frozen half ran in bf16, the pictures are all
+    classified once more in f32, which is what Keras computes in.
 
     Args:
         folder: where the models are.
         pictures: the validation pictures.
-        reported: their probabilities.
+        reported: their probabilities, float32 `(pictures, classes)`.
         recipe: how pictures are decoded.
-        runtime: what computed the features.
+        cut: what was trained.
 
     Returns:
         Figures of the model as Keras runs it, where they can differ from those reported; else nothing.
@@ -84,101 +81,129 @@ def check_models(
     Raises:
         HeadstartError: if the saved model says something else.
     """
-    expected, extra = reported, {}
-    if runtime.identity.precision != "f32":
-        expected = _classify_in_f32(folder, pictures, recipe)
-        in_f32 = figures(expected, pictures.labels, [str(i) for i in range(expected.shape[1])])
+    in_keras, extra = reported, {}
+    precision = cut.frozen.runtime.identity.precision
+    if precision != "f32":
+        in_keras = _classify_in_f32(folder, pictures, recipe)
+        in_f32 = figures(in_keras, pictures.labels, [str(i) for i in range(in_keras.shape[1])])
         extra = {"accuracy_f32": in_f32.accuracy, "loss_f32": in_f32.loss}
     chosen = np.unique(np.linspace(0, len(pictures.paths) - 1, CHECKED_PICTURES).astype(int))
-    pixels = [_pixels(content) for _, content in load_pictures([pictures.paths[i] for i in chosen], recipe)]
-    saved = keras.saving.load_model(folder / MODEL, safe_mode=True)
-    found = KerasRuntime(saved, len(pixels), traced=False)(np.stack(pixels))[0]
-    difference = float(np.max(np.abs(found - expected[chosen])))
+    pixels = np.stack([_pixels(content) for _, content in load_pictures([pictures.paths[i] for i in chosen], recipe)])
+    saved = KerasRuntime(keras.saving.load_model(folder / MODEL, safe_mode=True), len(pixels), traced=False)
+    difference = _difference(saved, pixels, in_keras[chosen])
     if not difference <= SAVED_TOLERANCE:
         raise HeadstartError(
             f"the saved model differs from what was trained by {difference:.2g} in a probability "
             f"(at most {SAVED_TOLERANCE:g} is rounding), so no RUN was written. Please report this backbone."
         )
+    _check_halves(folder, pixels, reported[chosen], precision)
     return extra
 
 
-def write_tables(
-    folder: Path,
-    data: Dataset,
-    trained: Trained,
-    quarantined: list[Quarantined],
-    probabilities: Mapping[Side, np.ndarray],
-) -> None:
+def _check_halves(folder: Path, pixels: np.ndarray, expected: np.ndarray, precision: Precision) -> None:
+    if not (folder / TRAINABLE).exists():
+        return
+    whole = (folder / FROZEN).exists()
+    frozen: Runtime = OpenVINORuntime(folder / FROZEN, precision, pixels=True) if whole else PixelsRuntime()
+    trainable = OpenVINORuntime(folder / TRAINABLE, "f32", pixels=not whole)
+    difference = _difference(lambda *batch: trainable(*frozen(*batch)), pixels, expected)
+    if not difference <= SAVED_TOLERANCE:
+        log.warning("OpenVINO's form of the model differs by %.2g in a probability, so RUN needs Keras.", difference)
+        shutil.rmtree((folder / TRAINABLE).parent)
+
+
+def _difference(runtime: Runtime, pixels: np.ndarray, expected: np.ndarray) -> float:
+    found = runtime(pixels)[0]
+    found = of_both_classes(found) if found.shape[1] == 1 else found
+    return float(np.max(np.abs(found - expected)))
+
+
+def write_history(folder: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Write `history.csv`: the rows of every stage, by the stage's name, whole or not at all."""
+    rows = [{"stage": stage, **row} for stage, found in histories.items() for row in found]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    temporary = folder / ".history.csv.tmp"
+    write_csv(temporary, columns, ([row.get(name, "") for name in columns] for row in rows))
+    os.replace(temporary, folder / "history.csv")
+
+
+def write_tables(folder: Path, data: Dataset, outcome: Outcome, left_out: Sequence[Quarantined]) -> None:
     """Write `splits.csv`, `history.csv`, `quarantine.csv` and `predictions.csv`."""
     write_csv(
         folder / "splits.csv",
         ("path", "label", "side", "digest"),
         ((e.picture.name, e.picture.label, e.side, e.digest) for e in data.examples),
     )
-    columns = list(trained.history[0]) if trained.history else []
-    write_csv(folder / "history.csv", columns, ([row[name] for name in columns] for row in trained.history))
-    write_csv(folder / "quarantine.csv", ("path", "reason"), ((q.path, q.reason) for q in quarantined))
+    write_history(folder, {stage.name: stage.history for stage in outcome.stages})
+    write_csv(folder / "quarantine.csv", ("path", "reason"), ((q.path, q.reason) for q in left_out))
     write_csv(
         folder / "predictions.csv",
         (*_COLUMNS, *(f"class {name}" if name in _COLUMNS else name for name in data.classes)),
         (
             (e.picture.name, side, e.picture.label, data.classes[row.argmax()], row.max(), *row)
-            for side, rows in probabilities.items()
+            for side, rows in outcome.kept.probabilities.items()
             for e, row in zip(data.side(side).examples, rows.astype(float), strict=True)
         ),
     )
 
 
 def write_metrics(
-    folder: Path,
-    recipe: Recipe,
-    model: keras.Model,
-    features: Extraction,
-    data: Dataset,
-    results: Mapping[Side, Figures],
-    trained: Trained,
-    skipped: Sequence[Quarantined],
-    more: Mapping[str, Any],
+    folder: Path, recipe: Recipe, model: keras.Model, data: Dataset, outcome: Outcome, more: Mapping[str, Any]
 ) -> None:
     """Write `metrics.json`: the figures on the validation pictures, and what they cost."""
+    kept = outcome.kept
+    results = {side: _figures(data, side, rows) for side, rows in kept.probabilities.items()}
     val = results["val"]
     content = {
         "accuracy": val.accuracy,
         "loss": val.loss,
         "n": val.n,
-        "chosen_on_these_pictures": trained.chosen_on_val,
+        "chosen_on_these_pictures": outcome.chosen_on_val,
         "strategy": recipe.strategy,
+        "kept": kept.name,
+        "interrupted": any(stage.interrupted for stage in outcome.stages),
         "backbone": recipe.backbone,
-        "head": recipe.head,
-        "pictures": len(features.digests) + len(features.quarantined) + len(skipped),
-        "extracted": features.extracted,
-        "reused": features.reused,
-        "quarantined": len(features.quarantined) + len(skipped),
+        "head": kept.head.text,
         "duplicates_across_sides": len(data.across_sides),
         "classes": list(val.per_class),
         "trainable_params": _count(model.trainable_weights),
         "non_trainable_params": _count(model.non_trainable_weights),
         **more,
-        **trained.details,
+        **kept.details,
+        "stages": {stage.name: _of_stage(data, stage) for stage in outcome.stages},
         "per_class": val.to_dict()["per_class"],
         "confusion": val.confusion,
     }
+    if outcome.difference is not None:
+        content["finetuned_over_head"] = asdict(outcome.difference)
     if "test" in results:
         content["test"] = results["test"].to_dict()
     write_json(folder / "metrics.json", content)
 
 
-def write_provenance(
-    folder: Path, recipe: Recipe, data: Dataset, decode: DecodeRecipe, runtime: FrozenRuntime, fingerprint: str
-) -> None:
+def _figures(data: Dataset, side: Side, probabilities: np.ndarray) -> Figures:
+    return figures(probabilities, data.side(side).labels, data.classes)
+
+
+def _of_stage(data: Dataset, stage: Stage) -> dict[str, Any]:
+    """A stage in short, to be compared with the others."""
+    found = {side: _figures(data, side, rows) for side, rows in stage.probabilities.items()}
+    short: dict[str, Any] = {str(side): {"accuracy": f.accuracy, "loss": f.loss, "n": f.n} for side, f in found.items()}
+    return {**short, "seconds": stage.seconds, **stage.details}
+
+
+def write_provenance(folder: Path, recipe: Recipe, data: Dataset, decode: DecodeRecipe, outcome: Outcome) -> None:
     """Write `bundle.json`: what is needed to use the models, and where they come from."""
+    kept, frozen = outcome.kept, outcome.kept.cut.frozen
     about = {
         "classes": list(data.classes),
         "decode": decode.to_dict(),
-        "precision": runtime.identity.precision,
-        "runtime": asdict(runtime.identity),
+        "precision": frozen.runtime.identity.precision,
+        "output": recipe.output,
+        "head": kept.head.text,
+        "runtime": asdict(frozen.runtime.identity),
         "recipe": recipe.to_dict(),
-        "frozen_part": fingerprint,
+        "frozen_part": frozen.digest,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
     }
@@ -191,7 +216,8 @@ def _classify_in_f32(folder: Path, pictures: Labelled, recipe: DecodeRecipe) -> 
     rows = []
     for batch in in_batches(load_pictures(pictures.paths, recipe)):
         rows.append(trainable(*frozen(np.stack([_pixels(content) for _, content in batch])))[0])
-    return np.concatenate(rows)
+    found = np.concatenate(rows)
+    return of_both_classes(found) if found.shape[1] == 1 else found
 
 
 def _pixels(content: np.ndarray | Quarantined) -> np.ndarray:

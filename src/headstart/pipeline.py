@@ -2,43 +2,36 @@
 
 import tempfile
 import time
-from dataclasses import asdict
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
-import numpy as np
 
-from headstart.bundle import Run, claim, new_run
-from headstart.errors import DataError
-from headstart.evaluation.evaluate import figures
-from headstart.features.convert import PROBE_PICTURES, FrozenRuntime, choose_runtime
-from headstart.features.extract import Extraction, extract, load_pictures
-from headstart.features.runtime import KerasRuntime
+from headstart.bundle import Run
+from headstart.errors import RecipeError
 from headstart.features.store import Store
-from headstart.handover import (
-    check_models,
-    predict_from_features,
-    write_metrics,
-    write_models,
-    write_provenance,
-    write_tables,
-)
-from headstart.images.dataset import make_dataset
+from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
 from headstart.images.decode import DecodeRecipe
-from headstart.images.sources import Listing, Quarantined, list_labelled
-from headstart.models.assemble import assemble
-from headstart.models.backbones import backbones, find_backbone
-from headstart.models.cut import Parts, bytes_per_picture, fingerprint, join, split
-from headstart.progress import bar, waiting
-from headstart.recipe import Recipe, parse_head
-from headstart.training.strategies import train_head
-
-_USUAL_SHARE = 0.2
+from headstart.images.labels import read_labels
+from headstart.images.sources import Listing, list_labelled
+from headstart.models.assemble import Network, build_network
+from headstart.models.backbones import Backbone, backbones, find_backbone
+from headstart.models.cut import join
+from headstart.progress import waiting
+from headstart.recipe import Recipe
+from headstart.specs import HeadSpec, parse_head
+from headstart.training.keeping import Keeper
+from headstart.training.session import Session
+from headstart.training.strategies import Outcome, run_strategy
+from headstart.workplace import Workplace, check_place, working_in
 
 
 def train(recipe: Recipe, show: bool = False) -> Run:
     """Train a classifier.
+
+    If the same training was interrupted in the same place, it goes on from there.
 
     Args:
         recipe: every choice.
@@ -52,81 +45,97 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     """
     started = time.perf_counter()
     recipe.check(backbones())
-    listing = list_labelled(recipe.data, recipe.val if isinstance(recipe.val, str) else None)
-    place = claim(recipe.out or Path(tempfile.mkdtemp(prefix="headstart-")) / "run", recipe.data)
-    out = recipe.out or str(place)
+    listing = _list(recipe)
+    run = check_place(recipe.out or Path(tempfile.mkdtemp(prefix="headstart-")) / "run", recipe.data)
     store = Store()
     store.prepare()
+    begun = _begin(recipe)
+    with working_in(run, recipe) as place:
+        keras.utils.set_random_seed(recipe.seed)
+        session = _open_session(begun.recipe, listing, store, place, show)
+        outcome = run_strategy(session, begun.model, begun.head)
+        with waiting("writing and checking the run", show):
+            _hand_over(recipe, session, outcome, place, started)
+    return Run(recipe.out or run)
 
-    keras.utils.set_random_seed(recipe.seed)
-    backbone = find_backbone(recipe.backbone)
-    size = recipe.image_size or backbone.size
+
+@dataclass(frozen=True)
+class _Begun:
+    """What a training begins from: its recipe, and the model of an earlier RUN with what it ends in, if any."""
+
+    recipe: Recipe
+    model: keras.Model | None = None
+    head: HeadSpec | None = None
+
+
+def _list(recipe: Recipe) -> Listing:
+    val, test = (place if isinstance(place, str) else None for place in (recipe.val, recipe.test))
+    return list_labelled(recipe.data, val, test, read_labels(recipe.labels) if recipe.labels else None)
+
+
+def _begin(recipe: Recipe) -> _Begun:
+    """Where a RUN is given to begin from, its network and its head are taken over."""
+    if (given := recipe.from_run or recipe.head_from) is None:
+        return _Begun(recipe)
+    run = Run(given)
+    before, head = run.about["recipe"], run.about["head"]
+    taken: dict[str, Any] = {"head": head, "output": run.about["output"]}
+    if recipe.from_run is not None:
+        taken |= {name: before[name] for name in ("backbone", "tap", "include_top", "fit")}
+        taken |= {"weights": "none", "image_size": run.decode_recipe.height}
+    return _Begun(replace(recipe, **taken), run.model, parse_head(head))
+
+
+def _open_session(recipe: Recipe, listing: Listing, store: Store, place: Workplace, show: bool) -> Session:
+    chosen = [find_backbone(name) for name in recipe.backbones]
+    size = recipe.image_size or max(backbone.size for backbone in chosen)
     decode = DecodeRecipe(size, size, recipe.fit)
-    with waiting(f"preparing {backbone.name}", show):
-        model = assemble(backbone, recipe.weights, size, parse_head(recipe.head), len(listing.classes))
-        parts = split(model)
-        frozen_digest = fingerprint(parts.frozen)
-        runtime = choose_runtime(
-            parts.frozen, frozen_digest, store, lambda: _samples(listing, decode), recipe.precision
+    with waiting(f"preparing {recipe.backbone}", show):
+        networks = [_network(backbone, recipe, size) for backbone in chosen]
+    histories: dict[str, Sequence[dict[str, Any]]] = {}
+
+    def write_down(stage: str, rows: list[dict[str, Any]]) -> None:
+        histories[stage] = rows
+        write_history(place.path, histories)
+
+    keeper = Keeper(recipe, listing, decode, store, show)
+    return Session(recipe, keeper, networks, len(listing.classes), place.path, show, write_down)
+
+
+def _network(backbone: Backbone, recipe: Recipe, size: int) -> Network:
+    weights = "none" if recipe.strategy == "scratch" else recipe.weights
+    network = build_network(backbone, weights, size, recipe.tap, recipe.include_top)
+    if network.missing and recipe.strategy != "finetune":
+        raise RecipeError(
+            [
+                f"{recipe.weights} has no weights for {len(network.missing)} layers of {backbone.name} "
+                f"({network.missing[0]} is the first), and strategy {recipe.strategy} would freeze them at random. "
+                "Give a --tap before them, or train them with --strategy finetune."
+            ]
         )
-    features = _extract(listing, decode, parts, frozen_digest, runtime, store, recipe, show)
-    share = recipe.val if isinstance(recipe.val, float) else _USUAL_SHARE
-    data = make_dataset(listing, features.digests, share, recipe.seed)
-    data.warn_of_leaks()
-
-    trained = train_head(parts, features, data.side("train"), data.side("val"), recipe, show)
-    head = KerasRuntime(parts.trainable, traced=False)
-    probabilities = {side: predict_from_features(head, features, data.side(side)) for side in data.evaluated_sides}
-    results = {side: figures(rows, data.side(side).labels, data.classes) for side, rows in probabilities.items()}
-
-    with waiting("writing and checking the run", show), new_run(place) as folder:
-        joined = join(parts, name=f"headstart_{recipe.backbone}")
-        write_models(folder, joined, parts, runtime)
-        checked = check_models(folder, data.side("val"), probabilities["val"], decode, runtime)
-        write_tables(folder, data, trained, [*listing.skipped, *features.quarantined], probabilities)
-        write_provenance(folder, recipe, data, decode, runtime, frozen_digest)
-        cost = {"seconds": time.perf_counter() - started, "precision": runtime.identity.precision, "run": out}
-        write_metrics(folder, recipe, joined, features, data, results, trained, listing.skipped, checked | cost)
-    return Run(out)
+    return network
 
 
-def _extract(
-    listing: Listing,
-    decode: DecodeRecipe,
-    parts: Parts,
-    frozen_digest: str,
-    runtime: FrozenRuntime,
-    store: Store,
-    recipe: Recipe,
-    show: bool,
-) -> Extraction:
-    identity = {"frozen": frozen_digest, "decode": decode.identity(), "view": "centre", **asdict(runtime.identity)}
-    about = {
-        "backbone": recipe.backbone,
-        "weights": recipe.weights,
-        "image_size": decode.height,
-        "frontier": [list(shape) for shape in parts.frontier],
-        "bytes_per_picture": bytes_per_picture(parts.frozen),
-        "runtime": runtime.identity.name,
-        "precision": runtime.identity.precision,
-    }
-    paths = [picture.path for picture in listing.pictures]
-    with bar("extracting features", len(paths), "pictures", show) as advance:
-        features = extract(paths, decode, runtime.load, store.space(identity, about), store.stat_cache, advance)
-    if recipe.strict and features.quarantined:
-        first = features.quarantined[0]
-        raise DataError(
-            f"{len(features.quarantined)} files cannot be decoded, the first is {first.path}: {first.reason}. "
-            "Remove them, or leave --strict out to train without them."
-        )
-    return features
-
-
-def _samples(listing: Listing, decode: DecodeRecipe) -> np.ndarray:
-    """A few of the user's own pictures, from all over the listing."""
-    spread = [listing.pictures[i].path for i in np.random.default_rng(0).permutation(len(listing.pictures))]
-    decoded = (content for _, content in load_pictures(spread, decode) if not isinstance(content, Quarantined))
-    samples = list(islice(decoded, PROBE_PICTURES))
-    if not samples:
-        raise DataError(f"none of the {len(spread)} files in {listing.root} is a picture that can be decoded.")
-    return np.stack(samples)
+def _hand_over(recipe: Recipe, session: Session, outcome: Outcome, place: Workplace, started: float) -> None:
+    data, kept, decode = session.data, outcome.kept, session.keeper.decode
+    assert data is not None
+    interrupted = any(stage.interrupted for stage in outcome.stages)
+    left_out = [*session.keeper.listing.skipped, *session.left_out]
+    with place.new_run(finished=not interrupted) as folder:
+        model = join(kept.cut.parts, name=f"headstart_{recipe.backbone.replace(',', '_')}")
+        write_models(folder, model, kept.cut)
+        checked = check_models(folder, data.side("val"), kept.probabilities["val"], decode, kept.cut)
+        write_tables(folder, data, outcome, left_out)
+        write_provenance(folder, session.recipe, data, decode, outcome)
+        counts = {
+            "pictures": len(data.examples) + len(left_out),
+            "extracted": session.keeper.extracted,
+            "reused": session.keeper.reused,
+            "quarantined": len(left_out),
+        }
+        cost = {
+            "seconds": time.perf_counter() - started,
+            "precision": kept.cut.frozen.runtime.identity.precision,
+            "run": recipe.out or str(place.path),
+        }
+        write_metrics(folder, session.recipe, model, data, outcome, counts | checked | cost)

@@ -66,3 +66,32 @@ def bar(label: str, total: int | None, unit: str, show: bool = True) -> Iterator
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=total)
         yield lambda count: progress.advance(task, count)
+
+
+Say = Callable[[str], None]
+"""Called with a text that stands behind a progress bar from now on."""
+
+
+@contextmanager
+def training_bar(label: str, steps: int, show: bool = True) -> Iterator[tuple[Advance, Say]]:
+    """Show a progress bar with a text behind it; yield what moves it, and what changes the text.
+
+    Args:
+        label: what is being done, in a word or two.
+        steps: how many there are.
+        show: whether anybody wants to look.
+    """
+    if not (show and _is_terminal()):
+        yield lambda count: None, lambda text: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        _Speed("steps"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=steps, text="")
+        yield lambda count: progress.advance(task, count), lambda text: progress.update(task, text=text)

@@ -1,52 +1,61 @@
 """Every choice of one training, in one value that is checked at once."""
 
+import math
 import os
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass, fields
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from headstart.errors import RecipeError, nearest
+from headstart.specs import MIXING, parse_augment, parse_head, parse_ops, parse_schedule, parse_unfreeze
 
 Fit = Literal["crop", "stretch"]
 PrecisionChoice = Literal["auto", "f32", "bf16"]
-Strategy = Literal["head"]
+Strategy = Literal["auto", "head", "finetune", "scratch"]
+BatchNorm = Literal["frozen", "adapt", "follow", "trainable"]
+Output = Literal["softmax", "sigmoid"]
+Loss = Literal["auto", "sparse", "categorical", "binary"]
+Optimizer = Literal["adamw", "adam", "amsgrad", "sgd", "adadelta"]
+ClassWeights = Literal["none", "balanced"]
+MixedPrecision = Literal["auto", "on", "off"]
 
+DEFAULT_UNFREEZE = "top:50%"
+"""What is trained where a backbone is fine-tuned and nobody said how much of it."""
 
-MOST_UNITS = 65_536
-"""Units of the widest dense layer in a head."""
+LEARNING_RATES: dict[str, dict[Optimizer, float]] = {
+    "head": {"adamw": 1e-3, "adam": 1e-3, "amsgrad": 1e-3, "sgd": 1e-2, "adadelta": 1.0},
+    "finetune": {"adamw": 1e-4, "adam": 1e-4, "amsgrad": 1e-4, "sgd": 1e-3, "adadelta": 0.1},
+    "scratch": {"adamw": 1e-3, "adam": 1e-3, "amsgrad": 1e-3, "sgd": 5e-2, "adadelta": 1.0},
+}
+"""Where the learning rate begins when nobody says: by what is trained, and by optimizer."""
 
+_CHOICES: dict[str, Any] = {
+    "strategy": Strategy,
+    "batchnorm": BatchNorm,
+    "output": Output,
+    "loss": Loss,
+    "optimizer": Optimizer,
+    "class_weights": ClassWeights,
+    "mixed_precision": MixedPrecision,
+    "fit": Fit,
+    "precision": PrecisionChoice,
+}
+_PARSED: dict[str, Callable[[str], Any]] = {
+    "head": parse_head,
+    "augment": parse_augment,
+    "augmentations": parse_ops,
+    "schedule": parse_schedule,
+    "unfreeze": parse_unfreeze,
+}
+PATHS = ("data", "out", "weights", "val", "test", "labels", "from_run", "head_from", "tensorboard")
+"""The choices that are, or may be, the path of a file or folder."""
 
-@dataclass(frozen=True)
-class HeadLayer:
-    """One layer of a head before the classifier.
-
-    Attributes:
-        kind: `dense` (with ReLU) or `dropout`.
-        amount: units, or the share that is dropped.
-    """
-
-    kind: Literal["dense", "dropout"]
-    amount: float
-
-
-@dataclass(frozen=True)
-class HeadSpec:
-    """A head.
-
-    Attributes:
-        text: `linear`, or layers as `dense:400,dropout:0.2,dense:100`.
-        layers: what stands before the classifier; none for a linear head.
-    """
-
-    text: str
-    layers: tuple[HeadLayer, ...] = ()
-
-    @property
-    def is_linear(self) -> bool:
-        """Whether the head is one dense layer, and so a convex problem."""
-        return not self.layers
+_OPTIONAL = (
+    *("out", "image_size", "unfreeze", "tap", "test", "labels", "from_run", "head_from", "learning_rate"),
+    *("tensorboard",),
+)
 
 
 @dataclass(frozen=True)
@@ -56,13 +65,46 @@ class Recipe:
     Attributes:
         data: folder of class folders, or of `train` and `val` folders of class folders.
         out: the RUN folder to create; None to keep the result in a temporary folder.
-        backbone: name in the registry, as `mobilenet_v2`.
+        backbone: name in the registry, as `mobilenet_v2`, or several with commas between, whose features are fused.
         weights: `imagenet`, `none` for random ones, or the path of a file.
-        strategy: `head` trains a new head on the frozen backbone.
-        head: `linear`, or layers as `dense:400,dropout:0.2,dense:100`.
+        tap: name or number of the layer whose output the head takes; negative numbers count from the end; None for
+            the backbone's last one.
+        include_top: build the backbone with its own classifier, so that `tap` may be one of the layers there; without
+            `tap` it is the last but one.
+        extend_imagenet: put the new classes behind ImageNet's 1,000 and start from the backbone's own classifier.
+        strategy: `head` trains a new head on the frozen backbone; `finetune` trains the head and what is unfrozen;
+            `scratch` trains everything from random weights; `auto` solves the head, fine-tunes from there and keeps
+            what is better on the validation pictures.
+        unfreeze: which layers of the backbone are trained, see `headstart.specs.parse_unfreeze`; None for what the
+            strategy usually does.
+        batchnorm: `frozen` runs BatchNormalization on its moving statistics; `adapt` re-estimates these on the training
+            pictures first; `follow` trains it where its neighbours are trained; `trainable` trains all of it, so that
+            hardly anything of the network can be kept.
+        head: see `headstart.specs.HeadSpec`.
+        output: `softmax`, or one `sigmoid` unit for two classes.
+        loss: `auto` is sparse for softmax and binary for sigmoid.
+        from_run: a RUN whose whole model is trained further.
+        head_from: a RUN whose head is grafted by name onto the freshly built network.
+        labels: a file with one class name per line; None for the names of the folders.
         val: share of pictures kept aside for validation, above 0 and below 1, or the path of a folder of class
             folders. Not used where the data has a folder for validation, unless it is a path.
-        epochs: at most so many, where epochs are run; a linear head is solved and has none.
+        test: share of pictures, or a folder of them, on which nothing is chosen; None for none but those of a test
+            folder in the data.
+        epochs: at most so many, where epochs are run; a solved head has none.
+        batch_size: pictures per step.
+        optimizer: which one; `amsgrad` is Adam with that option, `sgd` has Nesterov momentum of 0.9.
+        learning_rate: where it begins after the warm-up; None for what suits strategy and optimizer.
+        schedule: `constant`, `cosine` or `decay:RATE`.
+        warmup: epochs in which the learning rate rises from nothing.
+        weight_decay: of AdamW, and of the others where above 0.
+        layer_decay: the learning rate of each block is that of the next one times this; 1 for the same everywhere.
+        label_smoothing: from 0 to below 1.
+        class_weights: `balanced` weighs classes by the inverse of how many pictures they have.
+        patience: epochs without a better validation loss after which training stops.
+        mixed_precision: whether the trainable part computes in 16 bits; `auto` does so on accelerators.
+        augment: `none`, `views=K`, `stream`, or `auto`, see `headstart.specs.Views`.
+        augmentations: which random changes, see `headstart.specs.Op`.
+        tensorboard: folder for TensorBoard's logs; None for one in RUN.
         image_size: rows and columns in pixels; None for the backbone's native size.
         fit: `crop` keeps the aspect ratio and cuts the centre, `stretch` keeps everything and distorts it.
         seed: for the split, random weights and the order of training; the same seed gives the same result.
@@ -74,10 +116,35 @@ class Recipe:
     out: str | None = None
     backbone: str = "mobilenet_v2"
     weights: str = "imagenet"
-    strategy: Strategy = "head"
-    head: str = "linear"
+    tap: str | None = None
+    include_top: bool = False
+    extend_imagenet: bool = False
+    strategy: Strategy = "auto"
+    unfreeze: str | None = None
+    batchnorm: BatchNorm = "frozen"
+    head: str = "auto"
+    output: Output = "softmax"
+    loss: Loss = "auto"
+    from_run: str | None = None
+    head_from: str | None = None
+    labels: str | None = None
     val: float | str = 0.2
-    epochs: int = 50
+    test: float | str | None = None
+    epochs: int = 20
+    batch_size: int = 32
+    optimizer: Optimizer = "adamw"
+    learning_rate: float | None = None
+    schedule: str = "cosine"
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    layer_decay: float = 1.0
+    label_smoothing: float = 0.0
+    class_weights: ClassWeights = "none"
+    patience: int = 5
+    mixed_precision: MixedPrecision = "auto"
+    augment: str = "auto"
+    augmentations: str = "flip,crop"
+    tensorboard: str | None = None
     image_size: int | None = None
     fit: Fit = "crop"
     seed: int = 0
@@ -86,19 +153,24 @@ class Recipe:
 
     def __post_init__(self) -> None:
         # Whoever writes Python gives paths and numbers of many kinds; below here there are strings, ints and floats.
-        for name in ("data", "out", "weights", "val"):
-            value = getattr(self, name)
-            if isinstance(value, os.PathLike):
-                object.__setattr__(self, name, os.fspath(value))
-        if isinstance(self.val, Real):
-            object.__setattr__(self, "val", float(self.val))
-        for name in ("epochs", "seed", "image_size"):
-            value = getattr(self, name)
-            if isinstance(value, Integral):
-                object.__setattr__(self, name, int(value))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in PATHS and isinstance(value, os.PathLike):
+                object.__setattr__(self, field.name, os.fspath(value))
+            elif field.name == "tap" and isinstance(value, Integral):
+                object.__setattr__(self, field.name, str(int(value)))
+            elif _is_whole(field.type) and isinstance(value, Integral):
+                object.__setattr__(self, field.name, int(value))
+            elif not _is_whole(field.type) and isinstance(value, Real) and not isinstance(value, bool):
+                object.__setattr__(self, field.name, float(value))
         problems = list(self._wrong_types())
         if problems:
             raise RecipeError(problems)
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """The names of the backbones; several are fused."""
+        return tuple(name.strip() for name in self.backbone.split(","))
 
     def check(self, backbones: Collection[str]) -> None:
         """Refuse a recipe that cannot be carried out, with everything that is wrong with it at once.
@@ -109,11 +181,8 @@ class Recipe:
         Raises:
             RecipeError: with one sentence for each problem.
         """
-        problems = [*self._wrong_names(backbones), *self._wrong_numbers()]
-        try:
-            parse_head(self.head)
-        except RecipeError as error:
-            problems += error.problems
+        problems = [*self._wrong_names(backbones), *self._wrong_texts(), *self._wrong_numbers()]
+        problems = problems or list(self._contradictions())
         if problems:
             raise RecipeError(problems)
 
@@ -122,87 +191,104 @@ class Recipe:
         return asdict(self)
 
     def _wrong_types(self) -> Iterator[str]:
-        for name in ("data", "backbone", "weights", "strategy", "head", "fit", "precision"):
-            if not isinstance(getattr(self, name), str):
-                yield f"{name} is {getattr(self, name)!r}; a text is needed."
-        for name in ("epochs", "seed"):
-            if not isinstance(getattr(self, name), int):
-                yield f"{name} is {getattr(self, name)!r}; a whole number is needed."
-        if self.image_size is not None and not isinstance(self.image_size, int):
-            yield f"image_size is {self.image_size!r}; a whole number or None is needed."
-        if not isinstance(self.val, float | str):
-            yield f"val is {self.val!r}; a share or a folder is needed."
-        if self.out is not None and not isinstance(self.out, str):
-            yield f"out is {self.out!r}; a path is needed."
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.name in _OPTIONAL:
+                continue
+            kinds, wanted = _wanted(field.name, field.type)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                yield f"{field.name} is {value!r}; {wanted} is needed."
 
     def _wrong_names(self, backbones: Collection[str]) -> Iterator[str]:
-        for name, value, valid in (
-            ("backbone", self.backbone, backbones),
-            ("strategy", self.strategy, get_args(Strategy)),
-            ("fit", self.fit, get_args(Fit)),
-            ("precision", self.precision, get_args(PrecisionChoice)),
-        ):
-            if value not in valid:
-                yield f"unknown {name} {value!r}; {nearest(str(value), valid)}"
+        for name in self.backbones:
+            if name not in backbones:
+                yield f"unknown backbone {name!r}; {nearest(name, backbones)}"
+        if len(set(self.backbones)) < len(self.backbones):
+            yield f"backbone {self.backbone!r} names one twice."
+        for name, valid in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in get_args(valid):
+                yield f"unknown {name} {value!r}; {nearest(str(value), get_args(valid))}"
         if self.weights not in ("imagenet", "none") and not Path(self.weights).exists():
             yield f"weights {self.weights!r} is no file; besides a file there are imagenet and none."
 
-    def _wrong_numbers(self) -> Iterator[str]:
-        if isinstance(self.val, float) and not 0 < self.val < 1:
-            yield f"val is {self.val:g}; as a share it lies above 0 and below 1."
-        for name in ("data", "out", "val"):
+    def _wrong_texts(self) -> Iterator[str]:
+        for name, parse in _PARSED.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            try:
+                parse(value)
+            except ValueError as error:
+                yield str(error)
+        for name in PATHS:
             if getattr(self, name) == "":
                 yield f"{name} is empty; a path is needed."
-        if self.epochs < 1:
-            yield f"epochs is {self.epochs}; at least 1 is needed."
-        if self.image_size is not None and self.image_size < 1:
-            yield f"image_size is {self.image_size}; at least 1 is needed."
+
+    def _wrong_numbers(self) -> Iterator[str]:
+        for name in ("val", "test"):
+            value = getattr(self, name)
+            if isinstance(value, float) and not 0 < value < 1:
+                yield f"{name} is {value:g}; as a share it lies above 0 and below 1."
+        if isinstance(self.val, float) and isinstance(self.test, float) and self.val + self.test >= 1:
+            yield f"val and test are {self.val:g} and {self.test:g}; together they must leave something to learn from."
+        for name in ("epochs", "batch_size", "patience", "image_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                yield f"{name} is {value}; at least 1 is needed."
         if not 0 <= self.seed < 2**32:
             yield f"seed is {self.seed}; it lies from 0 to {2**32 - 1}."
+        limits = {"warmup": math.inf, "weight_decay": 1.0, "layer_decay": 1.0, "label_smoothing": 1.0}
+        for name, limit in limits.items():
+            value = getattr(self, name)
+            top = name == "layer_decay"
+            if not (0 < value <= limit if top else 0 <= value < limit):
+                yield f"{name} is {value:g}; it lies {'above 0 and up to 1' if top else f'from 0 to below {limit:g}'}."
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            yield f"learning_rate is {self.learning_rate:g}; it lies above 0."
+
+    def _contradictions(self) -> Iterator[str]:
+        """What is well said, but does not go together."""
+        head, ops = parse_head(self.head), parse_ops(self.augmentations)
+        if self.output == "sigmoid" and self.loss in ("sparse", "categorical"):
+            yield f"loss {self.loss} is for softmax; one sigmoid unit takes the binary loss."
+        if self.strategy == "scratch" and self.weights != "none" and self.weights != Recipe.weights:
+            yield "strategy scratch begins with random weights; leave --weights out."
+        if self.strategy == "head" and self.unfreeze not in (None, "none"):
+            yield f"strategy head trains nothing of the backbone; unfreeze {self.unfreeze!r} needs finetune or auto."
+        if self.strategy in ("finetune", "auto") and self.unfreeze == "none" and self.batchnorm != "trainable":
+            yield f"unfreeze none leaves strategy {self.strategy} no layer of the backbone to train; that is head."
+        if self.from_run is not None and self.head_from is not None:
+            yield "from_run takes the head along; leave head_from out."
+        if self.from_run is not None and self.strategy in ("scratch", "auto"):
+            yield f"from_run goes on from a finished run; strategy {self.strategy} begins with a head of its own."
+        if self.head_from is not None and self.strategy != "finetune":
+            yield f"head_from is where strategy finetune begins; strategy {self.strategy} makes its own head."
+        if self.extend_imagenet and (self.output != "softmax" or head.kind == "layers" or self.tap is not None):
+            yield "extend_imagenet extends the backbone's own classifier: softmax, without layers before it or a tap."
+        if self.strategy == "head" and head.is_solved and any(op.kind in MIXING for op in ops):
+            yield "mixup and cutmix are for heads that are fitted; a solved one takes pictures as they are."
 
 
-def parse_val(text: str) -> float | str:
+def _is_whole(annotation: Any) -> bool:
+    return annotation in (int, int | None)
+
+
+def _wanted(name: str, annotation: Any) -> tuple[tuple[type, ...], str]:
+    if _is_whole(annotation):
+        return (int,), "a whole number" + (" or None" if name in _OPTIONAL else "")
+    if annotation is bool:
+        return (bool,), "True or False"
+    if name in ("val", "test"):
+        return (float, str), "a share or a folder"
+    if annotation in (float, float | None):
+        return (float,), "a number"
+    return (str,), "a path" if name in ("data", "out") else "a text"
+
+
+def parse_share(text: str) -> float | str:
     """A share if it reads as a number, else a path."""
     try:
         return float(text)
     except ValueError:
         return text
-
-
-def parse_head(text: str) -> HeadSpec:
-    """Read a head from its text.
-
-    Raises:
-        RecipeError: with one problem for each part that cannot be read.
-    """
-    if text == "linear":
-        return HeadSpec(text)
-    problems: list[str] = []
-    layers: list[HeadLayer] = []
-    for part in text.split(","):
-        try:
-            layers.append(_parse_layer(part.strip()))
-        except ValueError as error:
-            problems.append(f"head {text!r}: {error}")
-    if problems:
-        raise RecipeError(problems)
-    return HeadSpec(text, tuple(layers))
-
-
-def _parse_layer(part: str) -> HeadLayer:
-    kind, _, number = part.partition(":")
-    try:
-        amount = float(number)
-    except ValueError:
-        amount = -1.0
-    if kind == "dense":
-        if not 1 <= amount <= MOST_UNITS or amount != int(amount):
-            raise ValueError(f"{part!r} should be dense:UNITS with a whole number from 1 to {MOST_UNITS}.")
-        return HeadLayer("dense", amount)
-    if kind == "dropout":
-        if not 0 <= amount < 1:
-            raise ValueError(f"{part!r} should be dropout:SHARE with a number from 0 to below 1.")
-        return HeadLayer("dropout", amount)
-    if kind == "linear":
-        raise ValueError("linear stands alone; the classifier after other layers is added by itself.")
-    raise ValueError(f"unknown layer {kind!r}; {nearest(kind, ['linear', 'dense', 'dropout'])}")

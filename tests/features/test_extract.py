@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headstart.errors import DataError
 from headstart.features import extract as module
-from headstart.features.extract import Extraction, Quarantined, extract, load_pictures
+from headstart.features import stat_cache as stat_cache_module
+from headstart.features.extract import Extraction, Quarantined, extract, hash_pictures, load_pictures, stream
+from headstart.features.runtime import PixelsRuntime
+from headstart.features.stat_cache import StatCache
 from headstart.features.store import Space, Store
-from headstart.images.decode import DecodeRecipe
+from headstart.images.decode import DecodeRecipe, decode
+from headstart.images.views import View
+from headstart.specs import parse_ops
 
 RECIPE = DecodeRecipe(8, 8)
 
@@ -34,12 +40,17 @@ def runtime():
     return Counting()
 
 
-def space() -> Space:
-    return Store().space({"test": 1}, {})
+def space(view: View | None = None) -> Space:
+    return Store().space({"test": 1, "view": "centre" if view is None else view.identity()}, {})
 
 
-def run(paths, runtime) -> Extraction:
-    return extract([str(path) for path in paths], RECIPE, lambda: runtime, space(), Store().stat_cache)
+def run(paths, runtime, view: View | None = None) -> Extraction:
+    names = [str(path) for path in paths]
+    return extract(names, RECIPE, lambda: runtime, space(view), Store().stat_cache, view=view)
+
+
+def view(number: int) -> View:
+    return View(parse_ops("flip,crop,colour"), 7, number)
 
 
 def files(folder: Path) -> list[Path]:
@@ -164,11 +175,11 @@ def test_no_more_than_a_few_batches_of_pictures_are_in_memory(pictures, monkeypa
     most = 0
     real = module.decode
 
-    def counting(data, recipe):
+    def counting(*args):
         nonlocal alive, most
         alive += 1
         most = max(most, alive)
-        return real(data, recipe)
+        return real(*args)
 
     monkeypatch.setattr(module, "decode", counting)
 
@@ -190,3 +201,135 @@ def test_pictures_are_loaded_in_order_with_reasons_for_the_bad_ones(pictures):
     assert [path for path, _ in loaded] == paths
     assert loaded[0][1].shape == (8, 8, 3) if not isinstance(loaded[0][1], Quarantined) else True
     assert [isinstance(content, Quarantined) for _, content in loaded].count(True) == 1
+
+
+def test_each_view_has_features_of_its_own_whatever_the_batch_and_the_run(pictures, runtime):
+    folder = pictures(a=20, b=20)
+    some, everything = files(folder)[::3], files(folder)
+    run(some, runtime, view(1))
+    both = {number: run(everything, runtime, view(number)) for number in (0, 1)}
+    assert (both[1].extracted, both[1].reused) == (26, 14)
+    names = [str(path) for path in everything]
+    found = {number: result.read(names)[0] for number, result in both.items()}
+    assert (found[0] != found[1]).any(axis=1).all()
+    for number in (0, 1):
+        expected = [
+            decode(path.read_bytes(), RECIPE, view(number)).mean((0, 1), dtype=np.float32) for path in everything
+        ]
+        np.testing.assert_allclose(found[number], np.stack(expected), rtol=1e-5)
+
+
+def test_damaged_features_of_a_view_are_computed_from_that_view(pictures, runtime):
+    paths = files(pictures(a=10, b=10))
+    expected = run(paths, runtime, view(0)).read([str(path) for path in paths])
+    (shard,) = space(view(0)).path.glob("*.safetensors")
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 4
+    shard.write_bytes(content)
+    again = run(paths, runtime, view(0))
+    assert again.extracted == 1
+    for one, other in zip(expected, again.read([str(path) for path in paths]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture
+def hashed(monkeypatch) -> list[bytes]:
+    """What was hashed; files may be remembered at once."""
+    monkeypatch.setattr(stat_cache_module, "_RACY_NANOSECONDS", -(10**12))
+    seen: list[bytes] = []
+    real = module.picture_digest
+    monkeypatch.setattr(module, "picture_digest", lambda data: seen.append(data) or real(data))
+    return seen
+
+
+def test_a_file_is_hashed_once_for_all_its_views(pictures, runtime, hashed):
+    paths = files(pictures(a=10, b=10))
+    run(paths, runtime)
+    assert len(hashed) == 20
+    for number in range(3):
+        assert run(paths, runtime, view(number)).extracted == 20
+    assert len(hashed) == 20
+
+
+def test_a_file_that_changes_after_it_was_recognised_is_not_taken_for_what_it_was(
+    pictures, runtime, hashed, monkeypatch
+):
+    paths = files(pictures(a=3, b=3))
+    before = run(paths, runtime)
+    real = StatCache.lookup
+
+    def lookup(cache, names):
+        found = real(cache, names)
+        shutil.copyfile(paths[1], paths[0])
+        return found
+
+    monkeypatch.setattr(StatCache, "lookup", lookup)
+    after = run(paths, runtime, view(0))
+    assert after.digests[str(paths[0])] == before.digests[str(paths[1])]
+    assert after.extracted == 5
+
+
+def test_digests_are_found_without_decoding_and_remembered(pictures, runtime, hashed, monkeypatch, tmp_path):
+    folder = pictures(a=3, b=3)
+    (folder / "a" / "text.jpg").write_text("no picture, but a file")
+    names = [str(path) for path in files(folder)] + [str(tmp_path / "gone.png")]
+    monkeypatch.setattr(module, "decode", lambda *_: pytest.fail("decoded"))
+    told: list[int] = []
+    digests, unreadable = hash_pictures(names, Store().stat_cache, told.append)
+    assert (list(digests), sum(told)) == (names[:-1], 8)
+    assert unreadable == [Quarantined(names[-1], "cannot be read: No such file or directory")]
+
+
+def test_digests_that_are_remembered_are_neither_read_nor_computed_again(pictures, hashed, monkeypatch):
+    names = [str(path) for path in files(pictures(a=3, b=3))]
+    first = hash_pictures(names, Store().stat_cache)
+    assert len(hashed) == 6
+    assert hash_pictures(names, Store().stat_cache) == first
+    assert len(hashed) == 6
+
+
+def test_the_digests_of_a_split_are_those_of_the_extraction(pictures, runtime):
+    paths = files(pictures(a=3, b=3))
+    digests, _ = hash_pictures([str(path) for path in paths], Store().stat_cache)
+    assert run(paths, runtime).digests == digests
+
+
+def test_a_stream_gives_what_extraction_would_have_kept_in_the_order_asked_for(pictures, runtime):
+    paths = [str(path) for path in files(pictures(a=25, b=25))]
+    order = [paths[i] for i in np.random.default_rng(0).permutation(50)]
+    streamed = list(stream(order, RECIPE, runtime, view(3), batch=20))
+    assert [len(means) for means, _ in streamed] == [20, 20, 10]
+    kept = run(paths, Counting(), view(3)).read(order)
+    for tensor, expected in enumerate(kept):
+        np.testing.assert_array_equal(np.concatenate([batch[tensor] for batch in streamed]), expected)
+
+
+def test_a_stream_keeps_nothing_and_is_a_few_batches_ahead_at_most(pictures, monkeypatch):
+    paths = [str(path) for path in files(pictures(a=100, b=100))]
+    decoded: list[int] = []
+    real = module.decode
+    monkeypatch.setattr(module, "decode", lambda *args: decoded.append(1) or real(*args))
+    batches = stream(paths, RECIPE, PixelsRuntime(), None, batch=10)
+    next(batches)
+    batches.close()
+    assert 10 <= len(decoded) <= 60
+    assert not list(Store().root.glob("features/*"))
+
+
+def test_a_stream_stops_at_a_file_that_has_gone_bad(pictures, runtime):
+    paths = files(pictures(a=3, b=3))
+    paths[4].write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        list(stream([str(path) for path in paths], RECIPE, runtime, view(0), batch=2))
+    assert str(caught.value) == (
+        f"{paths[4]} can no longer be used: the file is empty. Put it back as it was, or begin without it."
+    )
+    assert runtime.batches == [2, 2]
+
+
+def test_pixels_are_kept_as_they_were_decoded(pictures):
+    paths = files(pictures(a=40, b=40))
+    for _ in range(2):  # merged in between
+        (pixels,) = run(paths, PixelsRuntime()).read([str(path) for path in paths])
+        assert pixels.dtype == np.uint8
+        np.testing.assert_array_equal(pixels, np.stack([decode(path.read_bytes(), RECIPE) for path in paths]))

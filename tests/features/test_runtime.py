@@ -12,9 +12,9 @@ import pytest
 
 from headstart.features import convert
 from headstart.features.convert import choose_runtime, export_openvino, relative_difference
-from headstart.features.runtime import KerasRuntime, OpenVINORuntime, cpu_computes_bf16
+from headstart.features.runtime import KerasRuntime, OpenVINORuntime, PixelsRuntime, RuntimeIdentity, cpu_computes_bf16
 from headstart.features.store import Store
-from headstart.models.cut import fingerprint
+from headstart.models.cut import fingerprint, split
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,26 @@ def test_openvino_agrees_with_keras(frozen):
     found = choose(frozen).load()(pixels())
     assert [array.shape for array in found] == [(5, 8), (5, 14, 14, 8)]
     assert relative_difference(found, expected) < 1e-5
+
+
+def test_where_everything_is_trained_pixels_are_handed_through_and_nothing_is_converted(caplog):
+    inputs = keras.Input((16, 16, 3))
+    outputs = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
+    parts = split(keras.Model(inputs, outputs))
+    chosen = choose_runtime(parts.frozen, "x", Store(), lambda: pytest.fail("probed"))
+    assert caplog.records == []
+    assert chosen.identity == RuntimeIdentity("pixels", "1", "f32")
+    assert chosen.converted is None
+    assert not Store().converted("x").exists()
+    runtime = chosen.load()
+    assert isinstance(runtime, PixelsRuntime)
+    (handed,) = runtime(pixels())
+    assert handed.dtype == np.uint8
+    np.testing.assert_array_equal(handed, pixels())
+    expected = keras.Model(inputs, outputs).predict(pixels().astype(np.float32), verbose=0)
+    np.testing.assert_allclose(KerasRuntime(parts.trainable)(handed)[0], expected, rtol=1e-5)
+    assert choose_runtime(parts.frozen, "x", Store(), lambda: pytest.fail("probed"), "bf16").identity == chosen.identity
+    assert "Nothing is frozen here that could run in bf16." in caplog.text
 
 
 def test_a_row_does_not_depend_on_its_company(frozen):

@@ -68,6 +68,24 @@ def test_uint8_rows_are_kept_as_they_are():
     np.testing.assert_array_equal(found[0], pixels[1])
 
 
+def test_uint8_rows_stay_so_when_shards_are_merged_and_damage_is_cut_out():
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), np.uint8)
+    writer = space()
+    for number in range(6):
+        writer.append(keys(number), [pixels[number : number + 1]])
+    writer.merge_small_shards()
+    shard = only_shard(writer)
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    damaged = space()
+    (lost,) = damaged.discard_damaged()
+    kept = [number for number in range(6) if keys(number)[0] != lost]
+    (found,) = damaged.read(keys(*kept))
+    assert (found.dtype, len(kept)) == (np.uint8, 5)
+    np.testing.assert_array_equal(found, pixels[kept])
+
+
 def test_merging_makes_one_shard_and_loses_nothing():
     writer = space()
     for number in range(20):

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from headstart.errors import DataError
+from headstart.images.labels import read_labels
 from headstart.images.sources import list_any, list_for_evaluation, list_labelled
 
 
@@ -58,14 +59,14 @@ def test_with_val_and_test_each_is_what_it_says(pictures, tmp_path):
 def test_a_lone_train_folder_is_split(pictures, tmp_path):
     pictures(at="data/train", cat=2, dog=2)
     listing = list_labelled(tmp_path / "data")
-    assert not listing.has_sides
+    assert {picture.side for picture in listing.pictures} == {None}
     assert listing.classes == ("cat", "dog")
 
 
 def test_a_class_may_be_called_train(pictures):
     listing = list_labelled(pictures(train=2, bus=2))
     assert listing.classes == ("bus", "train")
-    assert not listing.has_sides
+    assert {picture.side for picture in listing.pictures} == {None}
 
 
 def test_classes_called_train_and_test_are_classes_when_they_hold_pictures(pictures):
@@ -76,6 +77,116 @@ def test_another_folder_can_be_given_for_validation(pictures, tmp_path):
     data, val = pictures(at="a", cat=2, dog=2), pictures(at="b", cat=1, dog=1)
     listing = list_labelled(data, val)
     assert [len(listing.on(side)) for side in ("train", "val")] == [4, 2]
+
+
+def test_another_folder_can_be_given_for_testing_and_the_rest_is_split(pictures, tmp_path):
+    data, test = pictures(at="a", cat=2, dog=2), pictures(at="b", cat=1, dog=1)
+    listing = list_labelled(data, test=test)
+    assert [(p.name, p.side) for p in listing.pictures][3:] == [("dog/001.png", None), *_on_test("../b")]
+    listing = list_labelled(data, pictures(at="c", cat=1), test)
+    assert [len(listing.on(side)) for side in ("train", "val", "test")] == [4, 1, 2]
+
+
+def _on_test(folder: str) -> list[tuple[str, str]]:
+    return [(f"{folder}/cat/000.png", "test"), (f"{folder}/dog/000.png", "test")]
+
+
+def test_a_test_folder_in_the_data_is_for_validation_unless_there_is_one(pictures, tmp_path):
+    pictures(at="data/train", cat=3, dog=3)
+    pictures(at="data/test", cat=2, dog=2)
+    elsewhere = pictures(at="other", cat=1, dog=1)
+    for given, expected in (({}, [6, 4, 0]), ({"val": elsewhere}, [6, 2, 4]), ({"test": elsewhere}, [6, 4, 2])):
+        listing = list_labelled(tmp_path / "data", **given)
+        assert [len(listing.on(side)) for side in ("train", "val", "test")] == expected
+
+
+def test_a_lone_train_folder_with_a_test_folder_from_elsewhere_is_split(pictures, tmp_path):
+    pictures(at="data/train", cat=2, dog=2)
+    listing = list_labelled(tmp_path / "data", test=pictures(at="b", cat=1, dog=1))
+    assert [picture.side for picture in listing.pictures] == [None] * 4 + ["test"] * 2
+
+
+def test_no_side_may_lie_inside_another(pictures):
+    data, val = pictures(at="a", cat=3, dog=3), pictures(at="b", cat=3, dog=3)
+    assert refusal(data, val, val) == (
+        f"{val} and {val} hold the same pictures. Give each side pictures of its own: nothing can be checked on what "
+        "was learned from."
+    )
+    assert "hold the same pictures" in refusal(data, test=pictures(at="a/cat", kitten=1))
+
+
+def test_a_side_without_pictures_is_refused(pictures, tmp_path):
+    data, empty = pictures(at="a", cat=3, dog=3), pictures(at="b", cat=0, dog=0)
+    for given in ({"val": empty}, {"test": empty}):
+        assert refusal(data, **given) == f"no pictures in the class folders of {empty}."
+
+
+def test_a_class_only_in_test(pictures):
+    data, test = pictures(at="a", cat=3, dog=3), pictures(at="b", cow=2)
+    assert refusal(data, test=test).startswith(f"class 'cow' is in {test} but not in {data}, so it cannot be learned.")
+
+
+def test_a_list_says_which_classes_there_are_and_in_which_order(pictures):
+    data = pictures(cat=2, dog=2)
+    listing = list_labelled(data, classes=["dog", "cow", "cat"])
+    assert listing.classes == ("dog", "cow", "cat")
+    assert listing.pictured == ("dog", "cat")
+    assert len(listing.pictures) == 4
+
+
+def test_a_folder_that_is_not_in_the_list_is_refused_with_the_nearest(pictures):
+    data = pictures(cats=2, dog=2)
+    assert refusal(data, classes=["cat", "dog"]) == (
+        f"{data} holds a folder 'cats', which is not in the list of classes; did you mean cat? "
+        "Rename or remove the folder, or add a line to the list."
+    )
+    val = pictures(at="val", kow=2)
+    data = pictures(at="train", cat=2, dog=2)
+    assert f"{val} holds a folder 'kow'" in refusal(data, val, classes=["cat", "dog", "cow"])
+
+
+def test_a_listed_class_with_pictures_must_have_some_to_learn_from(pictures, tmp_path):
+    data, val = pictures(at="a", cat=2, dog=2), pictures(at="b", cow=2)
+    assert refusal(data, val, classes=["cat", "dog", "cow"]) == (
+        f"class 'cow' in {data} has no pictures. Add some, or remove the folder."
+    )
+
+
+def test_at_least_two_listed_classes_have_pictures(pictures):
+    data = pictures(cat=3, dog=0)
+    assert refusal(data, classes=["cat", "dog", "cow"]) == (
+        f"only 1 of the listed classes have pictures in {data}. Add some of another."
+    )
+    only = pictures(at="only", cat=3)
+    assert refusal(only, classes=["cat"]).startswith(f"only one class in {only}: 'cat'.")
+
+
+def test_labels_are_read_one_per_line(tmp_path):
+    file = tmp_path / "labels.txt"
+    file.write_bytes("\ufeffred rose\r\n\n  tulip \n#1\nÄhre".encode())
+    assert read_labels(file) == ("red rose", "tulip", "#1", "Ähre")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\nb\n\na\n", "class 'a' is on lines 1 and 4 of {}. Remove one of them."),
+        (b" \n\n", "there are no labels in {}. It should hold one class name per line, in UTF-8."),
+        (b"\xff\xfea\n", "the labels in {} are not text in UTF-8. It should hold one class name per line, in UTF-8."),
+        (
+            None,
+            "the labels in {} cannot be read: No such file or directory. "
+            "It should hold one class name per line, in UTF-8.",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(tmp_path, content, message):
+    file = tmp_path / "labels.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_labels(file)
+    assert str(caught.value) == message.format(file)
 
 
 def test_no_such_folder_names_the_nearest(pictures, tmp_path):

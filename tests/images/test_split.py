@@ -22,6 +22,41 @@ def test_every_class_is_on_both_sides_with_about_the_share_asked_for(count, frac
     assert fraction / 2 - 1 / count <= share <= 1.5 * fraction + 1 / count
 
 
+@given(st.integers(4, 400), st.floats(0.05, 0.3), st.floats(0.05, 0.3), st.integers(0, 10))
+def test_all_three_sides_have_about_the_share_asked_for(count, val, test, seed):
+    sides = split_by_content(["a"] * count, digests(count), val, seed, test)
+    assert sides.count("train") >= 1
+    for side, share in (("val", val), ("test", test)):
+        assert sides.count(side) >= 1
+        assert share / 2 - 1 / count <= sides.count(side) / count <= 1.5 * share + 1 / count
+
+
+@given(st.integers(1, 300), st.floats(0, 0.9), st.floats(0.01, 0.95), st.integers(0, 10))
+def test_asking_for_a_test_part_moves_pictures_to_it_and_no_others(count, val, test, seed):
+    before = split_by_content(["a"] * count, digests(count), val, seed)
+    after = split_by_content(["a"] * count, digests(count), val, seed, min(test, 0.99 - val))
+    assert all(new in (old, "test") for old, new in zip(before, after, strict=True))
+    assert "train" in after
+
+
+def test_the_test_part_follows_from_content_and_seed_and_not_from_the_validation_share():
+    keys = digests(2000)
+    parts = [split_by_content(["a"] * 2000, keys, val, 0, 0.2) for val in (0.0, 0.1, 0.3)]
+    assert len({tuple(side == "test" for side in sides) for sides in parts}) == 1
+    assert set(parts[0]) == {"train", "test"}
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, "train"), (2, "train val"), (3, "test train val")])
+def test_where_there_are_too_few_the_test_part_goes_short(count, expected):
+    assert " ".join(sorted(split_by_content(["a"] * count, digests(count), 0.2, 0, 0.2))) == expected
+
+
+def test_growth_moves_nobody_across_with_a_test_part_either():
+    before, more = digests(300), digests(300, start=300)
+    old = split_by_content(["a"] * 300, before, 0.2, 0, 0.2)
+    assert split_by_content(["a"] * 600, before + more, 0.2, 0, 0.2)[:300] == old
+
+
 def test_large_classes_come_close_to_the_share():
     labels = [str(number % 4) for number in range(8000)]
     sides = np.array(split_by_content(labels, digests(8000), 0.2, 0))

@@ -10,10 +10,11 @@ import pytest
 from headstart.errors import RecipeError
 from headstart.features.convert import PARITY_TOLERANCE, choose_runtime
 from headstart.features.store import Store
-from headstart.models.assemble import assemble
+from headstart.models.assemble import assemble, build_network
 from headstart.models.backbones import Backbone, backbones, find_backbone
 from headstart.models.cut import fingerprint, join, layer_costs, split
-from headstart.recipe import parse_head
+from headstart.models.freeze import Freezer
+from headstart.specs import parse_head
 
 # The smallest input that a network takes where that is more than the usual 32.
 SMALLEST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
@@ -100,7 +101,9 @@ def obeys_the_laws(backbone: Backbone, folder, store: Store) -> None:
     """Law 1 at the pooled features; saved, loaded and equal; OpenVINO within tolerance, or Keras instead of it."""
     keras.utils.set_random_seed(0)
     x = pictures(backbone.name)
-    model = assemble(backbone, "none", side(backbone.name), parse_head("linear"), 3)
+    network = build_network(backbone, "none", side(backbone.name))
+    Freezer(network.model).apply(len(network.model.layers), "frozen")
+    model = assemble([network], side(backbone.name), parse_head("linear"), 3)
     parts = split(model)
     assert parts.frontier == ((backbone.build(side(backbone.name)).output_shape[-1],),)
     assert [layer.name for layer in parts.trainable.layers] == ["frontier", "classifier"]
@@ -151,6 +154,20 @@ def test_a_size_that_a_network_cannot_take_is_refused():
         find_backbone("xception").build(32)
 
 
+@pytest.mark.parametrize("name", ["inception_v3", "mobilenet", "xception"])
+def test_layers_are_called_as_in_a_fresh_session_whatever_was_built_before(name):
+    backbone = find_backbone(name)
+    backbone.constructor(weights=None)
+    found = [layer.name for layer in backbone.build(include_top=True).layers]
+    keras.backend.clear_session()
+    assert found == [layer.name for layer in backbone.constructor(weights=None).layers]
+
+
+def test_imagenet_weights_of_a_classifier_are_for_one_size_only():
+    with pytest.raises(RecipeError, match="resnet50 cannot be built for 96x96 pictures: .*`input_shape` should be"):
+        find_backbone("resnet50").build(96, "imagenet", include_top=True)
+
+
 def test_layers_are_those_of_the_notebooks():
     costs = layer_costs(find_backbone("mobilenet_v2").build())
     assert costs[113].name == "block_12_project"
@@ -167,3 +184,9 @@ def test_the_cost_of_a_cut_counts_everything_that_crosses():
     # What block 12 projects to, and beside it the residual that will be added.
     assert list(costs.values())[number].bytes_per_picture == 2 * 14 * 14 * 96 * 4
     assert costs["out_relu"].bytes_per_picture == 7 * 7 * 1280 * 4
+
+
+def test_the_cost_of_a_nested_model_is_its_own():
+    costs = {cost.name: cost for cost in layer_costs(find_backbone("convnext_tiny").build(32))}
+    assert costs["convnext_tiny_prestem_normalization"].bytes_per_picture == 32 * 32 * 3 * 4
+    assert costs["convnext_tiny_stem"].bytes_per_picture == 8 * 8 * 96 * 4

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headstart.errors import SplitError
 from headstart.models.cut import Parts, fingerprint, join, split
-from headstart.models.freeze import freeze
+from headstart.models.freeze import Freezer
 
 TOLERANCE = 1e-5
 SIDE = 6
@@ -223,7 +223,7 @@ def test_dropout_in_a_model_called_in_inference_mode_is_in_the_trainable_half_be
 def test_dropout_in_a_frozen_model_is_in_the_frozen_half_and_drops_nothing():
     inside = keras.Input((SIDE, SIDE, 3))
     body = keras.Model(inside, keras.layers.Dropout(0.5)(keras.layers.Conv2D(2, 1)(inside)))
-    freeze(body)
+    Freezer(body).apply(len(body.layers), "frozen")
     inputs = keras.Input((SIDE, SIDE, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(7, 1)(body(inputs)))
     parts = assert_laws(model, pictures())

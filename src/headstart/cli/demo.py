@@ -18,13 +18,13 @@ def demo(out: str, as_json: bool) -> None:
     The digits become PNG files in FOLDER/digits, one folder for each class, as your own pictures would be.
     """
     import headstart
-    from headstart.bundle import claim
     from headstart.loading import load_keras
+    from headstart.workplace import check_place
 
     load_keras("headstart demo")
     from headstart.demo_data import write_digits
 
-    claim(out, Path(out) / "digits")
+    check_place(out, Path(out) / "digits")
     pictures = write_digits(Path(out) / "digits")
     if not as_json:
         say("{} pictures of 10 digits in {}/digits. Training on them:", f"{pictures:,}", out)
@@ -33,6 +33,7 @@ def demo(out: str, as_json: bool) -> None:
         out=Path(out) / "run",
         backbone="vgg16",
         weights="none",
+        strategy="head",
         image_size=32,
         progress=not as_json,
     )

@@ -1,37 +1,76 @@
 """headstart train"""
 
 import shlex
+from collections.abc import Callable
 from typing import Any, get_args
 
 import click
 
-from headstart.cli.output import json_option, print_figures, print_json, say
-from headstart.recipe import Fit, PrecisionChoice, Recipe, Strategy, parse_val
+from headstart.cli.output import json_option, print_figures, print_json, print_table, say
+from headstart.errors import RecipeError
+from headstart.recipe import (
+    BatchNorm,
+    ClassWeights,
+    Fit,
+    Loss,
+    MixedPrecision,
+    Optimizer,
+    Output,
+    PrecisionChoice,
+    Recipe,
+    Strategy,
+    parse_share,
+)
+from headstart.specs import UNFREEZE_FORMS
+
+_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def _choice(name: str, kind: Any, text: str) -> _Decorator:
+    """An option that is one of a few words, with the recipe's own default."""
+    default = getattr(Recipe, name.replace("-", "_"))
+    return click.option(f"--{name}", type=click.Choice(get_args(kind)), default=default, show_default=True, help=text)
+
+
+def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = None) -> _Decorator:
+    """An option that takes a value, with the recipe's own default, or what stands for it."""
+    default = getattr(Recipe, name.replace("-", "_"))
+    return click.option(
+        f"--{name}", type=kind, default=default, show_default=shown or default is not None, metavar=metavar, help=text
+    )
 
 
 @click.command()
-@click.argument("data")
-@click.option("--out", "-o", required=True, metavar="RUN", help="Folder to create for the result.")
+@click.argument("data", required=False)
+@click.option("--out", "-o", metavar="RUN", help="Folder to create for the result.")
 @click.option(
-    "--backbone", default=Recipe.backbone, show_default=True, metavar="NAME", help="See `headstart backbones`."
+    "--resume", metavar="RUN", help="Go on with the training that was interrupted in RUN; takes no other choices."
 )
-@click.option(
-    "--weights", default=Recipe.weights, show_default=True, metavar="imagenet|none|FILE", help="Pretrained weights."
+@_value("backbone", str, "NAME", "See `headstart backbones`.")
+@click.option("--ensemble", metavar="A,B", help="Several backbones whose features are fused; instead of --backbone.")
+@_value("weights", str, "imagenet|none|FILE", "Pretrained weights; a FILE may hold a part of the layers.")
+@_value("tap", str, "LAYER", "Layer whose output the head takes, by name or number.", "the last")
+@click.option("--include-top", is_flag=True, help="Build the backbone with its own classifier, to tap a layer there.")
+@click.option("--extend-imagenet", is_flag=True, help="Put the new classes behind ImageNet's 1,000.")
+@_choice(
+    "strategy",
+    Strategy,
+    "head: a new head on the frozen backbone. finetune: head and unfrozen layers. scratch: everything from random "
+    "weights. auto: the head, then fine-tuning from there, and the better of the two.",
 )
-@click.option(
-    "--strategy",
-    type=click.Choice(get_args(Strategy)),
-    default=Recipe.strategy,
-    show_default=True,
-    help="head: a new head on the frozen backbone.",
+@_value("unfreeze", str, "SPEC", f"Layers that are trained: {UNFREEZE_FORMS}.", "top:50%")
+@_choice(
+    "batchnorm",
+    BatchNorm,
+    "frozen: on its moving statistics. adapt: these re-estimated once. follow: trained where its layers are. "
+    "trainable: all of it, which leaves hardly anything to keep.",
 )
-@click.option(
-    "--head",
-    default=Recipe.head,
-    show_default=True,
-    metavar="SPEC",
-    help="linear, or layers as dense:400,dropout:0.2,dense:100.",
-)
+@_value("head", str, "SPEC", "auto, linear, kernel[:UNITS], or layers as flatten,dense:400,dropout:0.2 or conv:1280.")
+@_choice("output", Output, "sigmoid is one unit for two classes.")
+@_choice("loss", Loss, "auto is sparse for softmax, binary for sigmoid.")
+@click.option("--from", "from_run", metavar="RUN", help="Train the model of a finished RUN further.")
+@click.option("--head-from", metavar="RUN", help="Graft the head of a finished RUN onto the fresh network, by name.")
+@_value("labels", str, "FILE", "The classes, one name per line; some may have no pictures.", "the folders")
 @click.option(
     "--val",
     default=str(Recipe.val),
@@ -39,58 +78,126 @@ from headstart.recipe import Fit, PrecisionChoice, Recipe, Strategy, parse_val
     metavar="SHARE|FOLDER",
     help="Share of pictures kept aside for validation where DATA has no val folder, or such a folder.",
 )
-@click.option(
-    "--epochs",
-    type=int,
-    default=Recipe.epochs,
-    show_default=True,
-    help="At most so many; a linear head is solved and has none.",
+@click.option("--test", metavar="SHARE|FOLDER", help="Pictures on which nothing is chosen, for a figure to be trusted.")
+@_value("epochs", int, "N", "At most so many; a solved head has none.")
+@_value("batch-size", int, "N", "Pictures per step.")
+@_choice("optimizer", Optimizer, "amsgrad is Adam with that option; sgd has Nesterov momentum.")
+@_value("learning-rate", float, "RATE", "Where it begins after the warm-up.", "by strategy and optimizer")
+@_value("schedule", str, "SPEC", "constant, cosine, or decay:RATE (divided by 1 + RATE x steps).")
+@_value("warmup", float, "EPOCHS", "Epochs in which the learning rate rises from nothing.")
+@_value("weight-decay", float, "RATE", "Decoupled for adamw.")
+@_value("layer-decay", float, "FACTOR", "The learning rate of each block is that of the next one times this.")
+@_value("label-smoothing", float, "SHARE", "From 0 to below 1.")
+@_choice("class-weights", ClassWeights, "balanced: by the inverse of how many pictures a class has.")
+@_value("patience", int, "EPOCHS", "Epochs without a better validation loss before training stops.")
+@_choice("mixed-precision", MixedPrecision, "16 bits in the trainable part; auto does so on accelerators.")
+@_value("augment", str, "none|views=K|stream|auto", "Random views: K kept ones, or fresh ones in every epoch.")
+@_value(
+    "augmentations",
+    str,
+    "LIST",
+    "Of flip, vflip, crop:AREA, rotate:DEGREES, colour:STRENGTH, randaugment:N, mixup:ALPHA, cutmix:ALPHA.",
 )
-@click.option("--image-size", type=int, metavar="PIXELS", help="Rows and columns.  [default: the backbone's own]")
-@click.option(
-    "--fit",
-    type=click.Choice(get_args(Fit)),
-    default=Recipe.fit,
-    show_default=True,
-    help="crop keeps the aspect ratio and cuts the centre; stretch keeps everything and distorts it.",
-)
-@click.option("--seed", type=int, default=Recipe.seed, show_default=True, help="The same seed, the same result.")
-@click.option(
-    "--precision",
-    type=click.Choice(get_args(PrecisionChoice)),
-    default=Recipe.precision,
-    show_default=True,
-    help="Of the frozen part; auto takes bf16 only if it changes hardly anything.",
-)
+@_value("tensorboard", str, "FOLDER", "For TensorBoard's logs.", "RUN/tensorboard")
+@_value("image-size", int, "PIXELS", "Rows and columns.", "the backbone's own")
+@_choice("fit", Fit, "crop keeps the aspect ratio and cuts the centre; stretch keeps everything and distorts it.")
+@_value("seed", int, "N", "The same seed, the same result.")
+@_choice("precision", PrecisionChoice, "Of the frozen part; auto takes bf16 only if it changes hardly anything.")
 @click.option("--strict", is_flag=True, help="Refuse files that cannot be decoded instead of leaving them out.")
 @json_option
-def train(data: str, val: str, as_json: bool, **choices: Any) -> None:
+def train(
+    data: str | None,
+    out: str | None,
+    resume: str | None,
+    val: str,
+    test: str | None,
+    ensemble: str | None,
+    as_json: bool,
+    **choices: Any,
+) -> None:
     """Train a classifier on DATA and write it to RUN.
 
-    DATA holds one folder of pictures for each class, or train and val (or test) folders of such folders.
+    DATA holds one folder of pictures for each class, or train and val (or test) folders of such folders. What was
+    interrupted goes on when the same command is given again, or with --resume RUN.
     """
     import headstart
 
-    run = headstart.train(data, val=parse_val(val), progress=not as_json, **choices)
+    context = click.get_current_context()
+    if resume is not None:
+        _refuse_company(context)
+        run = headstart.resume(resume, progress=not as_json)
+    else:
+        if data is None or out is None:
+            raise click.UsageError("Missing DATA or --out RUN.", context)
+        if ensemble is not None:
+            choices["backbone"] = ensemble
+        shares = {"val": parse_share(val), "test": None if test is None else parse_share(test)}
+        run = headstart.train(data, out=out, **shares, progress=not as_json, **choices)
     print_json(run.metrics) if as_json else print_result(run.metrics)
+
+
+def _refuse_company(context: click.Context) -> None:
+    """The recipe of an interrupted training is the one that it began with."""
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in context.params
+        if name not in ("resume", "as_json")
+        and context.get_parameter_source(name) != click.core.ParameterSource.DEFAULT
+    ]
+    if given:
+        listed = ", ".join("DATA" if name == "--data" else name for name in given)
+        raise RecipeError([f"--resume goes on with the choices the training began with; leave {listed} out."])
 
 
 def print_result(metrics: dict[str, Any]) -> None:
     """What a person wants to know after a training."""
+    _print_stages(metrics)
     print_figures(metrics, "validation")
     if metrics["chosen_on_these_pictures"]:
-        say("These pictures also decided when training stopped, so the figures flatter the model a little.")
+        say("Chosen on these pictures (when to stop, what to keep), so the figures flatter the model a little.")
     if "accuracy_f32" in metrics:
         say("Computed in bf16; model.keras in f32: accuracy {}.", f"{metrics['accuracy_f32']:.4f}")
     if "test" in metrics:
-        print_figures(metrics["test"], "test")
+        print_figures(metrics["test"], "test, on which nothing was chosen")
     counts = (f"{metrics[name]:,}" for name in ("pictures", "extracted", "reused"))
     say(
-        "{} pictures: {} went through the frozen part, {} were kept from before; {} s in all.",
+        "{} pictures: {} passes through the frozen part, {} kept from before; {} s in all.",
         *counts,
         f"{metrics['seconds']:.1f}",
     )
     run = metrics["run"]
     if metrics["quarantined"]:
         say("[yellow]{} files were left out[/]; see {}/quarantine.csv for why.", f"{metrics['quarantined']:,}", run)
+    if metrics["interrupted"]:
+        say(
+            "[yellow]Interrupted[/]: this is the best so far. Go on with:\n  headstart train --resume {}",
+            shlex.quote(run),
+        )
     say("Written to [bold]{}[/]. Next:\n  headstart predict {} PICTURE", run, shlex.quote(run))
+
+
+_STAGES = {"head": "head alone", "finetune": "fine-tuned", "scratch": "from scratch"}
+
+
+def _print_stages(metrics: dict[str, Any]) -> None:
+    """Head and fine-tuned model side by side, where there are both."""
+    stages = metrics["stages"]
+    if len(stages) < 2:
+        return
+    sides = [side for side in ("val", "test") if side in next(iter(stages.values()))]
+    rows = [
+        (
+            _STAGES[name] + (" (kept)" if name == metrics["kept"] else ""),
+            *(stage[side][figure] for side in sides for figure in ("accuracy", "loss")),
+            f"{stage['seconds']:.1f}",
+        )
+        for name, stage in stages.items()
+    ]
+    columns = [f"{side} {figure}" for side in sides for figure in ("accuracy", "loss")]
+    print_table(None, ("", *columns, "seconds"), rows)
+    found = metrics["finetuned_over_head"]
+    say(
+        "Fine-tuning changes validation accuracy by {} (95 % interval {} to {}: {} pictures gained, {} lost).",
+        *(f"{found[name]:+.4f}" for name in ("accuracy", "low", "high")),
+        *(found[name] for name in ("gained", "lost")),
+    )

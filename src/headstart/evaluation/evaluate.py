@@ -68,6 +68,11 @@ def figures(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str
     )
 
 
+def of_both_classes(units: np.ndarray) -> np.ndarray:
+    """Probabilities of two classes, float32 `(pictures, 2)`, from those of one sigmoid unit, `(pictures, 1)`."""
+    return np.concatenate([1 - units, units], axis=1)
+
+
 def _class_figures(confusion: np.ndarray, number: int) -> ClassFigures:
     hits, true, predicted = confusion[number, number], confusion[number].sum(), confusion[:, number].sum()
     return ClassFigures(

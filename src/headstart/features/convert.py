@@ -21,8 +21,10 @@ from headstart.errors import require_free_space, storage_errors
 from headstart.features.keys import file_digest
 from headstart.features.runtime import (
     OPENVINO,
+    PIXELS,
     KerasRuntime,
     OpenVINORuntime,
+    PixelsRuntime,
     Precision,
     Runtime,
     RuntimeIdentity,
@@ -76,6 +78,7 @@ class FrozenRuntime:
     Attributes:
         identity: what its results depend on.
         converted: OpenVINO's form of it, where that agrees with Keras; a RUN needs it even if Keras computes features.
+            None too where nothing is frozen.
         model: the frozen part in Keras.
     """
 
@@ -85,6 +88,8 @@ class FrozenRuntime:
 
     def load(self) -> Runtime:
         """Make it ready to run on uint8 pictures."""
+        if self.identity.name == PIXELS:
+            return PixelsRuntime()
         if self.converted is None or self.identity.name != OPENVINO:
             return KerasRuntime(self.model)
         return OpenVINORuntime(self.converted, self.identity.precision, pixels=True)
@@ -99,9 +104,10 @@ def choose_runtime(
 ) -> FrozenRuntime:
     """Decide which runtime and precision a frozen part runs in, from what is known of it or from a probe.
 
-    On an accelerator it is Keras. On a CPU it is OpenVINO, if on the user's own pictures it agrees with Keras within
-    `PARITY_TOLERANCE`; else Keras, with a warning. `auto` means f32 unless bf16 changes the features by no more than
-    `BF16_TOLERANCE`. What is found is remembered in the store, so that the next run decides the same.
+    Where nothing is frozen, pixels are handed through. On an accelerator it is Keras. On a CPU it is OpenVINO, if on
+    the user's own pictures it agrees with Keras within `PARITY_TOLERANCE`; else Keras, with a warning. `auto` means f32
+    unless bf16 changes the features by no more than `BF16_TOLERANCE`. What is found is remembered in the store, so that
+    the next run decides the same.
 
     Args:
         frozen: the frozen part; takes pixels 0-255.
@@ -110,6 +116,10 @@ def choose_runtime(
         samples: pictures to probe with.
         precision: what the user asked for.
     """
+    if not _computes(frozen):
+        if precision == "bf16":
+            log.warning("Nothing is frozen here that could run in bf16.")
+        return FrozenRuntime(PixelsRuntime.IDENTITY, None, frozen)
     folder = store.converted(fingerprint) / version("openvino")
     findings = _recall(folder) or _convert_and_probe(frozen, folder, samples())
     converted = folder / MODEL_FILE if findings is not None and findings.agrees else None
@@ -156,6 +166,10 @@ def relative_difference(found: list[np.ndarray], expected: list[np.ndarray]) -> 
     pairs = zip(found, expected, strict=True)
     worst = max(float(np.max(np.abs(f - e)) / max(float(np.max(np.abs(e))), 1e-12)) for f, e in pairs)
     return worst if np.isfinite(worst) else float("inf")
+
+
+def _computes(frozen: keras.Model) -> bool:
+    return any(not isinstance(layer, keras.layers.InputLayer) for layer in frozen.layers)
 
 
 def _keras_identity(accelerated: bool) -> RuntimeIdentity:

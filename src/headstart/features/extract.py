@@ -1,21 +1,24 @@
-"""Frozen part times pictures, once: what the store already has is taken from it, the rest is computed and kept."""
+"""Frozen part times pictures: once, where the store keeps what it gives; anew, where every epoch has its own views."""
 
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from os import cpu_count
 from typing import TypeVar
 
 import numpy as np
 
-from headstart.features.keys import picture_digest
+from headstart.errors import DataError
 from headstart.features.runtime import Runtime
 from headstart.features.stat_cache import Stat, StatCache, stat_of
 from headstart.features.store import Arrays, Space
 from headstart.images.decode import DecodeRecipe, UndecodableError, decode
+from headstart.images.digest import picture_digest
 from headstart.images.sources import Quarantined
+from headstart.images.views import View
 from headstart.progress import Advance
 
 log = logging.getLogger(__name__)
@@ -45,19 +48,26 @@ class Extraction:
     reused: int = 0
 
     def read(self, paths: Sequence[str]) -> Arrays:
-        """The features of some pictures: one float32 array per frontier tensor, a row for each path."""
+        """The features of some pictures: one array per frontier tensor, a row for each path.
+
+        They are float32, or uint8 where the frontier is the pixels.
+        """
         return self.space.read([self.digests[path] for path in paths])
+
+
+_Known = tuple[Stat, str]
+"""What a file was when it was last read, and the digest of its bytes then."""
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A file that was looked at: its digest, and its pixels where its features are not kept yet."""
+    """A file that was looked at; without a digest if it cannot be used, without pixels if these are not wanted."""
 
     path: str
-    stat: Stat | None = None
     digest: str | None = None
     pixels: np.ndarray | None = None
-    reason: str | None = None
+    stat: Stat | None = None  # where it is not known yet
+    reason: str = ""
 
 
 def extract(
@@ -67,6 +77,7 @@ def extract(
     space: Space,
     stat_cache: StatCache,
     advance: Advance = lambda count: None,
+    view: View | None = None,
 ) -> Extraction:
     """Make sure that the store has the features of every picture.
 
@@ -81,13 +92,14 @@ def extract(
         space: where features of this kind are kept.
         stat_cache: digests of files that have not changed.
         advance: told of every file that is done with.
+        view: which random view of the pictures; None for that of the centre. It is part of the identity of the space.
 
     Raises:
         StorageError: if the store cannot be written. What was written before stays.
     """
     result = Extraction(space.refresh())
     runtime: Runtime | None = None
-    for batch in in_batches(_load_all(paths, recipe, space, stat_cache, result, advance)):
+    for batch in in_batches(_load_missing(paths, recipe, view, stat_cache, result, advance)):
         runtime = runtime or load_runtime()
         pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
         space.append([str(picture.digest) for picture in batch], runtime(pixels))
@@ -96,7 +108,7 @@ def extract(
     lost = set(space.discard_damaged(sorted(set(result.digests.values()))))
     if lost:
         again = [path for path, digest in result.digests.items() if digest in lost]
-        repaired = extract(again, recipe, load_runtime, space, stat_cache)
+        repaired = extract(again, recipe, load_runtime, space, stat_cache, view=view)
         result.extracted += repaired.extracted
         result.quarantined += repaired.quarantined
         result.digests = {path: d for path, d in result.digests.items() if d not in lost} | repaired.digests
@@ -105,63 +117,157 @@ def extract(
     return result
 
 
-def load_pictures(paths: Iterable[str], recipe: DecodeRecipe) -> Iterator[tuple[str, np.ndarray | Quarantined]]:
-    """Decode files on threads, in order; each comes with its pixels, uint8 `(height, width, 3)`, or its reason."""
-    for loaded in _in_order(paths, lambda path: _load(path, recipe, lambda digest: False, None)):
-        if loaded.pixels is None:
-            yield loaded.path, Quarantined(loaded.path, loaded.reason or "")
+def stream(
+    paths: Iterable[str], recipe: DecodeRecipe, runtime: Runtime, view: View | None, batch: int = BATCH
+) -> Iterator[Arrays]:
+    """Push views of pictures through the frozen part and keep nothing.
+
+    Files are read and decoded on threads while the frozen part runs and while the caller works; no more than a few
+    batches are in memory. Close the iterator to stop early.
+
+    Args:
+        paths: the files, in the order wanted.
+        recipe: how they are decoded.
+        runtime: the frozen part.
+        view: which random view of the pictures; None for that of the centre.
+        batch: pictures at a time; the last batch may be smaller.
+
+    Yields:
+        One array per frontier tensor, a row for each picture of the batch.
+
+    Raises:
+        DataError: at a file that can no longer be used.
+    """
+    for loaded in in_batches(load_pictures(paths, recipe, view, ahead=2 * batch), batch):
+        yield runtime(np.stack([_required(content) for _, content in loaded]))
+
+
+def load_pictures(
+    paths: Iterable[str], recipe: DecodeRecipe, view: View | None = None, ahead: int = 2 * BATCH
+) -> Iterator[tuple[str, np.ndarray | Quarantined]]:
+    """Decode files on threads, in order.
+
+    Args:
+        paths: the files.
+        recipe: how they are decoded.
+        view: which random view of the pictures; None for that of the centre.
+        ahead: how many may wait to be asked for.
+
+    Yields:
+        Each path with its pixels, uint8 `(height, width, 3)`, or the reason why there are none.
+    """
+    for loaded in _in_order(paths, lambda path: _load(path, recipe, view), ahead):
+        yield loaded.path, loaded.pixels if loaded.pixels is not None else Quarantined(loaded.path, loaded.reason)
+
+
+def hash_pictures(
+    paths: Sequence[str], stat_cache: StatCache, advance: Advance = lambda count: None
+) -> tuple[dict[str, str], list[Quarantined]]:
+    """Find the digests of files without decoding them.
+
+    Args:
+        paths: the files.
+        stat_cache: digests of files that have not changed, which are not read; those of the others are added.
+        advance: told of every file that is done with.
+
+    Returns:
+        The digests by path, in the order given, and the files that cannot be read. What can be read may still prove
+        not to be a picture.
+    """
+    digests: dict[str, str] = {}
+    unreadable: list[Quarantined] = []
+    for loaded in _look_at(paths, stat_cache, lambda path, known: _load(path, None, None, known)):
+        if loaded.digest is None:
+            unreadable.append(Quarantined(loaded.path, loaded.reason))
         else:
-            yield loaded.path, loaded.pixels
+            digests[loaded.path] = loaded.digest
+        advance(1)
+    return digests, unreadable
 
 
-def _load_all(
+def _required(content: np.ndarray | Quarantined) -> np.ndarray:
+    if isinstance(content, Quarantined):
+        raise DataError(
+            f"{content.path} can no longer be used: {content.reason}. Put it back as it was, or begin without it."
+        )
+    return content
+
+
+def _load_missing(
     paths: Sequence[str],
     recipe: DecodeRecipe,
-    space: Space,
+    view: View | None,
     stat_cache: StatCache,
     result: Extraction,
     advance: Advance,
 ) -> Iterator[_Loaded]:
     """Yield the pictures whose features must be computed, each content once; note the others."""
-    known = stat_cache.lookup(paths)
-    fresh: dict[str, tuple[Stat, str]] = {}
     pending: set[str] = set()
-    for loaded in _in_order(paths, lambda path: _load(path, recipe, space.__contains__, known.get(path))):
+    is_kept = result.space.__contains__
+    for loaded in _look_at(paths, stat_cache, lambda path, known: _load(path, recipe, view, known, is_kept)):
         if loaded.digest is None:
-            result.quarantined.append(Quarantined(loaded.path, loaded.reason or ""))
+            result.quarantined.append(Quarantined(loaded.path, loaded.reason))
             advance(1)
             continue
         result.digests[loaded.path] = loaded.digest
-        if loaded.stat is not None:
-            fresh[loaded.path] = (loaded.stat, loaded.digest)
         if loaded.pixels is None or loaded.digest in pending:
             advance(1)
             continue
         pending.add(loaded.digest)
         yield loaded
+
+
+def _look_at(
+    paths: Sequence[str], stat_cache: StatCache, load: Callable[[str, _Known | None], _Loaded]
+) -> Iterator[_Loaded]:
+    """Load files, each with what is known of it, and remember what is new."""
+    known = _recall(paths, stat_cache)
+    fresh: dict[str, _Known] = {}
+    for loaded in _in_order(paths, lambda path: load(path, known.get(path))):
+        if loaded.stat is not None and loaded.digest is not None:
+            fresh[loaded.path] = (loaded.stat, loaded.digest)
+        yield loaded
     stat_cache.remember(fresh)
 
 
-def _load(path: str, recipe: DecodeRecipe, is_kept: Callable[[str], bool], known: str | None) -> _Loaded:
-    """Read one file, and decode it unless its features are kept. Runs on a thread."""
-    if known is not None and is_kept(known):
-        return _Loaded(path, digest=known)
+def _recall(paths: Sequence[str], stat_cache: StatCache) -> dict[str, _Known]:
+    """What is known of files that have not changed."""
+    # Taken before the cache compares: a file that changes in between has another stat when it is read.
+    stats: dict[str, Stat] = {}
+    for path in paths:
+        with suppress(OSError):
+            stats[path] = stat_of(path)
+    return {path: (stats[path], digest) for path, digest in stat_cache.lookup(stats).items()}
+
+
+def _load(
+    path: str,
+    recipe: DecodeRecipe | None,
+    view: View | None,
+    known: _Known | None = None,
+    is_kept: Callable[[str], bool] = lambda digest: False,
+) -> _Loaded:
+    """Read one file, unless its digest is known and enough; decode it, unless it is kept. Runs on a thread."""
+    if known is not None and (recipe is None or is_kept(known[1])):
+        return _Loaded(path, known[1])
     try:
         stat = stat_of(path)
         with open(path, "rb") as file:
             data = file.read()
+        unchanged = known is not None and known[0] == stat == stat_of(path)
     except OSError as error:
         return _Loaded(path, reason=f"cannot be read: {error.strerror or error}")
-    digest = picture_digest(data)
-    if is_kept(digest):
-        return _Loaded(path, stat, digest)
+    digest = known[1] if known is not None and unchanged else picture_digest(data)
+    fresh = None if unchanged else stat
+    if recipe is None or is_kept(digest):
+        return _Loaded(path, digest, stat=fresh)
     try:
-        return _Loaded(path, stat, digest, decode(data, recipe))
+        return _Loaded(path, digest, decode(data, recipe, view, digest), fresh)
     except UndecodableError as error:
         return _Loaded(path, reason=str(error))
 
 
-def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded]) -> Iterator[_Loaded]:
+def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded], ahead: int = 2 * BATCH) -> Iterator[_Loaded]:
     """Load files on threads, a bounded number ahead, and give them in the order they came."""
     workers = cpu_count() or 1
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
@@ -169,7 +275,7 @@ def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded]) -> Iterator[
         try:
             for path in paths:
                 waiting.append(pool.submit(load, path))
-                if len(waiting) > 2 * BATCH + workers:
+                if len(waiting) > ahead + workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -178,12 +284,12 @@ def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded]) -> Iterator[
                 future.cancel()
 
 
-def in_batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Gather items into lists of `BATCH`; the last one may be shorter."""
+def in_batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
+    """Gather items into lists of `size`; the last one may be shorter."""
     batch: list[Item] = []
     for item in items:
         batch.append(item)
-        if len(batch) == BATCH:
+        if len(batch) == size:
             yield batch
             batch = []
     if batch:

@@ -1,7 +1,8 @@
 """What a kept feature depends on, and nothing else: the keys of the store.
 
-A feature is found by two digests. The *space* says how it was computed: decoding, frozen part, frontier, runtime,
-precision. The *picture* says from what: the bytes of the file. Renaming a picture or moving it changes neither.
+A feature is found by two digests. The *space* says how it was computed: decoding, view, frozen part, frontier,
+runtime, precision. The *picture* says from what: the bytes of the file. Renaming a picture or moving it
+changes neither.
 """
 
 import hashlib
@@ -10,15 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from headstart.images.digest import PICTURE_DIGEST_BYTES, picture_digest
+
+__all__ = ["KEY_VERSION", "PICTURE_DIGEST_BYTES", "file_digest", "picture_digest", "space_digest"]
+
 KEY_VERSION = 1
 """Raise this when the meaning of a key changes; what was kept under the old one is then computed anew."""
-
-PICTURE_DIGEST_BYTES = 20
-
-
-def picture_digest(data: bytes) -> str:
-    """The digest of a picture file's bytes: 40 hexadecimal digits of BLAKE2b."""
-    return hashlib.blake2b(data, digest_size=PICTURE_DIGEST_BYTES).hexdigest()
 
 
 def space_digest(identity: Mapping[str, Any]) -> str:

@@ -19,6 +19,9 @@ Precision = Literal["f32", "bf16"]
 OPENVINO = "openvino"
 """The name of OpenVINO in a `RuntimeIdentity`."""
 
+PIXELS = "pixels"
+"""The name, in a `RuntimeIdentity`, of what hands pixels through where no part of a model is frozen."""
+
 
 class Runtime(Protocol):
     """Anything that turns a batch into the tensors that follow from it."""
@@ -30,7 +33,7 @@ class Runtime(Protocol):
             batch: one array per input, all with the same number of rows.
 
         Returns:
-            float32 arrays, one per output, with as many rows.
+            Arrays, one per output, with as many rows: float32, or uint8 where pixels are handed through.
         """
         ...
 
@@ -40,8 +43,8 @@ class RuntimeIdentity:
     """Which runtime computed something, as far as the result depends on it.
 
     Attributes:
-        name: `openvino`, or `keras-` with its backend and `cpu` or `accelerator`.
-        version: the version of that library.
+        name: `openvino`, `keras-` with its backend and `cpu` or `accelerator`, or `pixels`.
+        version: the version of that library; `1` for pixels.
         precision: of the arithmetic.
     """
 
@@ -58,6 +61,16 @@ def openvino_identity(precision: Precision) -> RuntimeIdentity:
 def cpu_computes_bf16() -> bool:
     """Whether the processor has bfloat16 arithmetic of its own; elsewhere asking for it gains nothing."""
     return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class PixelsRuntime:
+    """Hands pixels through as they are, where everything is trained: a quarter of the bytes of float32."""
+
+    IDENTITY = RuntimeIdentity(PIXELS, "1", "f32")
+
+    def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
+        """See `Runtime`."""
+        return list(batch)
 
 
 class OpenVINORuntime:

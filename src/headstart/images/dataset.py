@@ -1,7 +1,7 @@
 """The pictures that can be used, each on its side of the split."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -91,30 +91,49 @@ class Dataset:
         return tuple(side for side in sides if side in present)
 
 
-def make_dataset(listing: Listing, digests: Mapping[str, str], fraction: float, seed: int) -> Dataset:
+def make_dataset(listing: Listing, digests: Mapping[str, str], val: float, test: float | None, seed: int) -> Dataset:
     """Put every picture on its side: the one its folder says, else the one its content draws.
 
     Args:
         listing: what was found.
         digests: of the pictures that can be decoded, by path; the others are left out.
-        fraction: share of validation pictures where headstart splits.
+        val: share of validation pictures, used where no folder holds them.
+        test: share of test pictures, used where no folder holds them, and taken from those that are not in a folder for
+            validation; None for no others than those of a folder.
         seed: for the split.
 
     Raises:
-        DataError: if a class has too few pictures that can be decoded, or none is left for validation.
+        DataError: if a class has too few pictures that can be decoded, or none is left for validation or testing.
     """
     usable = [picture for picture in listing.pictures if picture.path in digests]
+    learnable = [picture for picture in usable if picture.is_learnable]
     where = f"{listing.root}, without the files that cannot be decoded,"
-    check_class_sizes([picture for picture in usable if picture.side in (None, "train")], listing.classes, where)
-    found = [digests[picture.path] for picture in usable]
-    if listing.has_sides:
-        sides = [picture.side or "train" for picture in usable]
-    else:
-        sides = split_by_content([str(picture.label) for picture in usable], found, fraction, seed)
-    if "val" not in sides:
+    check_class_sizes(learnable, listing.pictured, where)
+    labels = [str(picture.label) for picture in learnable]
+    val_share, test_share = _shares(listing, val, test)
+    drawn = split_by_content(labels, [digests[picture.path] for picture in learnable], val_share, seed, test_share)
+    folders: dict[str, Side] = {picture.path: picture.side for picture in usable if picture.side is not None}
+    sides = folders | dict(zip((picture.path for picture in learnable), drawn, strict=True))
+    examples = tuple(Example(picture, digests[picture.path], sides[picture.path]) for picture in usable)
+    _refuse_empty_sides(listing, examples, test)
+    return Dataset(listing.classes, examples)
+
+
+def _shares(listing: Listing, val: float, test: float | None) -> tuple[float, float]:
+    """The shares that are still to be drawn: none where a folder holds that side."""
+    has_val_folder = any(picture.side == "train" for picture in listing.pictures)
+    return 0.0 if has_val_folder else val, 0.0 if listing.on("test") else test or 0.0
+
+
+def _refuse_empty_sides(listing: Listing, examples: Sequence[Example], test: float | None) -> None:
+    present = {example.side for example in examples}
+    if "val" not in present:
         raise DataError(
             f"no picture is left for validation in {listing.root}: the pictures of each class are all the same one, "
             "or the validation folders hold none that can be decoded."
         )
-    examples = zip(usable, found, sides, strict=True)
-    return Dataset(listing.classes, tuple(Example(*example) for example in examples))
+    if "test" not in present and (test is not None or listing.on("test")):
+        raise DataError(
+            f"no picture is left for testing in {listing.root}: the classes have too few different pictures, or the "
+            "test folders hold none that can be decoded. Add some, or go without a test part."
+        )

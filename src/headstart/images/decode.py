@@ -15,12 +15,18 @@ import numpy as np
 import PIL
 from PIL import Image, UnidentifiedImageError
 
+from headstart.images.digest import picture_digest
+from headstart.images.views import Box, View
 from headstart.recipe import Fit
 
 MAX_PIXELS = 178_956_970
 """Pictures with more pixels than this are refused: twice Pillow's own limit for a likely decompression bomb."""
 
 _ORIENTATION_TAG = 0x0112
+# EXIF orientations (CIPA DC-008) in which the picture, once its sides are swapped from 5 on, is stored mirrored.
+_ROWS_FLIPPED = (3, 4, 7, 8)
+_COLUMNS_FLIPPED = (2, 3, 6, 7)
+_WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 _REDUCED = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -59,15 +65,17 @@ class DecodeRecipe:
         return {**asdict(self), "version": 1, "opencv": cv2.__version__, "pillow": PIL.__version__}
 
 
-def decode(data: bytes, recipe: DecodeRecipe) -> np.ndarray:
+def decode(data: bytes, recipe: DecodeRecipe, view: View | None = None, digest: str | None = None) -> np.ndarray:
     """Decode a picture file to RGB.
 
     EXIF orientation is applied, alpha is dropped, 16-bit channels keep their high byte, of an animation the first
-    frame is taken. A JPEG that is at least twice too large is scaled down while it is decoded.
+    frame is taken. A JPEG of which what is seen is at least twice too large is scaled down while it is decoded.
 
     Args:
         data: the bytes of the file; its format is found from them alone.
         recipe: the size wanted.
+        view: which random view of the picture; None for that of the centre.
+        digest: of the data (see `picture_digest`), if it is known; a random view follows from it.
 
     Returns:
         uint8 array of shape `(recipe.height, recipe.width, 3)`, RGB, 0-255.
@@ -76,16 +84,37 @@ def decode(data: bytes, recipe: DecodeRecipe) -> np.ndarray:
         UndecodableError: if it is not a picture, is damaged or truncated, or has more than `MAX_PIXELS` pixels.
     """
     header = _open(data)
+    if view is None:
+        return _decode(data, header, recipe)
+    chance = view.chance(digest or picture_digest(data))
+    box = view.box(_aspect(header, recipe), chance)
+    return view.change(_decode(data, header, recipe, box), chance)
+
+
+def _decode(data: bytes, header: Image.Image, recipe: DecodeRecipe, box: Box | None = None) -> np.ndarray:
+    """Decode a part of a picture, or what the recipe sees of it."""
     orientation = _orientation(header)
     turned = orientation >= 5
     # What the stored rows and columns must become, before the picture is turned.
     wanted = (recipe.width, recipe.height) if turned else (recipe.height, recipe.width)
+    box = box and _as_stored(box, orientation)
     if header.format in ("JPEG", "MPO") and header.mode in ("RGB", "L"):
-        pixels = _decode_jpeg(data, header, wanted)
+        pixels = _decode_jpeg(data, header, wanted, box or _WHOLE)
     else:
         pixels = _decode_with_pillow(header)
-    pixels = _fit(pixels, wanted, recipe.fit)
-    return np.ascontiguousarray(_turn(pixels, orientation))
+    if box is not None:
+        pixels = _cut_out(pixels, box)
+    elif recipe.fit == "crop":
+        pixels = _crop_to_aspect(pixels, wanted)
+    return np.ascontiguousarray(_turn(_resize(pixels, wanted), orientation))
+
+
+def _aspect(header: Image.Image, recipe: DecodeRecipe) -> float:
+    """Columns over rows of the upright picture, divided by those wanted."""
+    if recipe.fit == "stretch":
+        return 1.0
+    stored = header.width / header.height
+    return (1 / stored if _orientation(header) >= 5 else stored) * recipe.height / recipe.width
 
 
 def _open(data: bytes) -> Image.Image:
@@ -113,8 +142,9 @@ def _orientation(header: Image.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _decode_jpeg(data: bytes, header: Image.Image, wanted: tuple[int, int]) -> np.ndarray:
-    scale = min(header.height // wanted[0], header.width // wanted[1])
+def _decode_jpeg(data: bytes, header: Image.Image, wanted: tuple[int, int], box: Box) -> np.ndarray:
+    rows, columns = (box.bottom - box.top) * header.height, (box.right - box.left) * header.width
+    scale = min(rows / wanted[0], columns / wanted[1])
     factor = max((step for step in _REDUCED if step <= scale), default=1)
     flags = _REDUCED.get(factor, cv2.IMREAD_COLOR_BGR) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -144,9 +174,7 @@ def _reason(error: Exception) -> str:
     return text or type(error).__name__
 
 
-def _fit(pixels: np.ndarray, wanted: tuple[int, int], fit: Fit) -> np.ndarray:
-    if fit == "crop":
-        pixels = _crop_to_aspect(pixels, wanted)
+def _resize(pixels: np.ndarray, wanted: tuple[int, int]) -> np.ndarray:
     # Averaging whole blocks first keeps fine patterns from turning into noise, and leaves bilinear
     # interpolation less than a factor of two, where it is both good and fast.
     block = min(pixels.shape[0] // wanted[0], pixels.shape[1] // wanted[1])
@@ -167,10 +195,26 @@ def _crop_to_aspect(pixels: np.ndarray, wanted: tuple[int, int]) -> np.ndarray:
     return pixels[top : top + keep_rows, left : left + keep_columns]
 
 
+def _cut_out(pixels: np.ndarray, box: Box) -> np.ndarray:
+    """The part of the picture in the box, at least one pixel of it."""
+    rows, columns = pixels.shape[:2]
+    top, left = min(round(box.top * rows), rows - 1), min(round(box.left * columns), columns - 1)
+    return pixels[top : max(top + 1, round(box.bottom * rows)), left : max(left + 1, round(box.right * columns))]
+
+
+def _as_stored(box: Box, orientation: int) -> Box:
+    """Where a part of the upright picture lies in the picture as it is stored: `_turn` the other way round."""
+    top, left, bottom, right = box
+    if orientation in _ROWS_FLIPPED:
+        top, bottom = 1 - bottom, 1 - top
+    if orientation in _COLUMNS_FLIPPED:
+        left, right = 1 - right, 1 - left
+    return Box(left, top, right, bottom) if orientation >= 5 else Box(top, left, bottom, right)
+
+
 def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Undo the camera's rotation: EXIF orientation 1 to 8 (CIPA DC-008, tag 0x0112)."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
-    flip_rows = orientation in (3, 4, 7, 8)
-    flip_columns = orientation in (2, 3, 6, 7)
+    flip_rows, flip_columns = orientation in _ROWS_FLIPPED, orientation in _COLUMNS_FLIPPED
     return pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]

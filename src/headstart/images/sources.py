@@ -1,12 +1,21 @@
-"""Where pictures and labels come from: a folder of class folders, with or without train and val folders."""
+"""Where pictures and labels come from: folders of class folders, with or without train, val and test folders."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from headstart.errors import DataError, nearest
+from headstart.errors import DataError
+from headstart.images.folders import (
+    class_names,
+    existing_folder,
+    refuse_overlap,
+    refuse_strangers,
+    refuse_unlisted,
+    visible,
+)
 
 Side = Literal["train", "val", "test"]
 
@@ -24,8 +33,6 @@ SIDE_NAMES: dict[str, Side] = {
 }
 """Folder names that stand for a side of the split, in lower case."""
 
-_NOT_OURS = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what archives and file managers leave behind
-
 
 class Picture(NamedTuple):
     """One file that is taken for a picture until it proves not to be one.
@@ -41,6 +48,11 @@ class Picture(NamedTuple):
     name: str
     label: str | None = None
     side: Side | None = None
+
+    @property
+    def is_learnable(self) -> bool:
+        """Whether it is for training, or may be once headstart has split."""
+        return self.side in (None, "train")
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,7 @@ class Listing:
     Attributes:
         root: the folder that was given.
         pictures: sorted by side, class and name.
-        classes: the class names, sorted; also those that have no pictures.
+        classes: the class names, sorted or in the order they were given; also those that have no pictures.
         skipped: files that are in no class folder, and what is no file at all, with the reason.
     """
 
@@ -68,47 +80,54 @@ class Listing:
     skipped: tuple[Quarantined, ...] = ()
 
     @property
-    def has_sides(self) -> bool:
-        """Whether the folders already say which pictures are for validation."""
-        return any(picture.side is not None for picture in self.pictures)
+    def pictured(self) -> tuple[str, ...]:
+        """The classes that have pictures, on whichever side."""
+        labels = {picture.label for picture in self.pictures}
+        return tuple(name for name in self.classes if name in labels)
 
     def on(self, side: Side) -> tuple[Picture, ...]:
         """The pictures on one side."""
         return tuple(picture for picture in self.pictures if picture.side == side)
 
 
-def list_labelled(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None) -> Listing:
+def list_labelled(
+    data: str | os.PathLike[str],
+    val: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
+    classes: Sequence[str] | None = None,
+) -> Listing:
     """Find labelled pictures: one folder per class, at the top or inside train and val folders.
 
     Files at any depth below a class folder belong to the class. Hidden files and folders are passed over. A folder
     with the name of a side is one if it holds folders in its turn, so a class may be called `train`. Where there is
-    a test folder but none for validation, the test folder is for validation.
+    a test folder in the data but none for validation, that folder is for validation.
 
     Args:
         data: the folder.
         val: another folder of class folders whose pictures are for validation.
+        test: another folder of class folders whose pictures are for testing.
+        classes: the classes there are, in their order; some of them may have no pictures. None for those that have
+            folders, sorted.
 
     Raises:
-        DataError: if there is no such folder, or it holds no classes, or one only, or the sides do not fit together.
+        DataError: if there is no such folder, or it holds no classes, or one only, or others than `classes`, or the
+            sides do not fit together.
     """
-    root = _existing_folder(data)
-    sides = _side_folders(root)
-    if sides and "train" not in sides:
-        raise DataError(f"{root} holds {', '.join(path.name for path in sides.values())} but no train folder.")
-    if val is not None:
-        sides = {**sides, "train": sides.get("train", root), "val": _existing_folder(val)}
-        _refuse_overlap(sides["train"], sides["val"])
-    if set(sides) == {"train"}:  # a lone train folder is a folder of classes one level further down
-        root, sides = sides["train"], {}
-    if "test" in sides and "val" not in sides:
-        sides["val"] = sides.pop("test")
-    if not sides:
-        return _listing(root, _walk_classes(root, root, None), _class_names(root))
-    classes = {side: _class_names(folder) for side, folder in sides.items()}
-    for side, names in classes.items():
-        _refuse_strangers(names, classes["train"], sides[side], sides["train"])
-    found = [item for side, folder in sides.items() for item in _walk_classes(folder, root, side)]
-    return _listing(root, found, classes["train"])
+    root, sides = _root_and_sides(existing_folder(data), val, test)
+    names = {side: class_names(folder) for side, folder in sides.items()}
+    for side, folder in sides.items():
+        if classes is not None:
+            refuse_unlisted(names[side], classes, folder)
+        else:
+            refuse_strangers(names[side], names["train"], folder, sides["train"])
+    found: list[Picture | Quarantined] = []
+    for side, folder in sides.items():
+        # Without a folder for validation headstart takes its pictures from those for training.
+        found += _walk_classes(folder, root, None if side == "train" and "val" not in sides else side)
+    pictures, skipped = _sorted_out(found)
+    listing = Listing(root, pictures, names["train"] if classes is None else tuple(classes), skipped)
+    _refuse_too_few(listing, sides, with_list=classes is not None)
+    return listing
 
 
 def list_for_evaluation(data: str | os.PathLike[str]) -> Listing:
@@ -119,10 +138,10 @@ def list_for_evaluation(data: str | os.PathLike[str]) -> Listing:
     Raises:
         DataError: if there is no such folder, or no pictures in class folders.
     """
-    root = _existing_folder(data)
+    root = existing_folder(data)
     sides = _side_folders(root)
     folder = next((sides[side] for side in ("val", "test", "train") if side in sides), root)
-    classes = _class_names(folder)
+    classes = class_names(folder)
     pictures, skipped = _sorted_out(_walk_classes(folder, folder, None))
     if not pictures:
         raise DataError(f"no pictures in the class folders of {folder}.")
@@ -152,34 +171,34 @@ def list_any(paths: Sequence[str | os.PathLike[str]]) -> tuple[Picture, ...]:
     return tuple(pictures)
 
 
-def _existing_folder(given: str | os.PathLike[str]) -> Path:
-    path = Path(given)
-    if path.is_dir():
-        return path
-    wanted = "Give a folder that holds one folder of pictures for each class."
-    if path.exists():
-        raise DataError(f"{path} is a file, not a folder. {wanted}")
-    siblings = [entry.name for entry in _visible(path.parent) if entry.is_dir()] if path.parent.is_dir() else []
-    hint = f" In {path.parent}: {nearest(path.name, siblings)}" if siblings else ""
-    raise DataError(f"no such folder: {path}. {wanted}{hint}")
-
-
-def _visible(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _NOT_OURS]
-    except PermissionError:
-        raise DataError(f"{folder} cannot be read: permission denied. Give yourself the right, or move it.") from None
-    return sorted(found, key=lambda entry: entry.name)
+def _root_and_sides(
+    root: Path, val: str | os.PathLike[str] | None, test: str | os.PathLike[str] | None
+) -> tuple[Path, dict[Side, Path]]:
+    """The folder that names are below, and the folder of class folders of each side; `train` is always there."""
+    sides = _side_folders(root)
+    if sides and "train" not in sides:
+        raise DataError(f"{root} holds {', '.join(path.name for path in sides.values())} but no train folder.")
+    if val is not None:
+        sides["val"] = existing_folder(val)
+    if "test" in sides and "val" not in sides:
+        sides["val"] = sides.pop("test")
+    if test is not None:
+        sides["test"] = existing_folder(test)
+    if set(sides) == {"train"}:  # a lone train folder is a folder of classes one level further down
+        root = sides["train"]
+    sides = {"train": sides.pop("train", root), **sides}
+    for first, second in combinations(sides.values(), 2):
+        refuse_overlap(first, second)
+    return root, sides
 
 
 def _side_folders(root: Path) -> dict[Side, Path]:
     """The folders that stand for sides: those with the name of one that hold class folders in their turn."""
-    folders = [Path(entry.path) for entry in _visible(root) if entry.is_dir()]
+    folders = [Path(entry.path) for entry in visible(root) if entry.is_dir()]
     named = [folder for folder in folders if folder.name.lower() in SIDE_NAMES]
     sides: dict[Side, Path] = {}
     for folder in named:
-        if not any(inner.is_dir() for inner in _visible(folder)):
+        if not any(inner.is_dir() for inner in visible(folder)):
             continue
         side = SIDE_NAMES[folder.name.lower()]
         if side in sides:
@@ -196,33 +215,8 @@ def _side_folders(root: Path) -> dict[Side, Path]:
     return sides
 
 
-def _refuse_overlap(train: Path, val: Path) -> None:
-    first, second = train.resolve(), val.resolve()
-    if first.is_relative_to(second) or second.is_relative_to(first):
-        raise DataError(f"{val} and {train} hold the same pictures: nothing can be checked on what was learned from.")
-
-
-def _class_names(folder: Path) -> tuple[str, ...]:
-    entries = _visible(folder)
-    names = tuple(entry.name for entry in entries if entry.is_dir())
-    if not names:
-        files = sum(1 for entry in entries if entry.is_file())
-        found = f"it holds {files} file{'s' * (files != 1)} and no folders" if files else "it is empty"
-        raise DataError(f"no classes in {folder}: {found}. Put the pictures of each class into a folder of its own.")
-    return names
-
-
-def _refuse_strangers(names: tuple[str, ...], known: tuple[str, ...], folder: Path, train: Path) -> None:
-    strangers = sorted(set(names) - set(known))
-    if strangers:
-        raise DataError(
-            f"class {', '.join(map(repr, strangers))} is in {folder} but not in {train}, so it cannot be learned. "
-            "Add pictures of it for training, or remove the folder."
-        )
-
-
 def _walk_classes(folder: Path, root: Path, side: Side | None) -> Iterator[Picture | Quarantined]:
-    for entry in _visible(folder):
+    for entry in visible(folder):
         if not entry.is_dir():
             yield Quarantined(entry.path, "it is in no class folder")
             continue
@@ -236,7 +230,7 @@ def _walk_classes(folder: Path, root: Path, side: Side | None) -> Iterator[Pictu
 
 def _walk(folder: Path) -> Iterator[str | Quarantined]:
     """Files at any depth, sorted, hidden ones left out; a folder reached by a link is not entered."""
-    for entry in _visible(folder):
+    for entry in visible(folder):
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(Path(entry.path))
         elif entry.is_file():
@@ -255,13 +249,21 @@ def _sorted_out(items: Iterable[Picture | Quarantined]) -> tuple[tuple[Picture, 
     )
 
 
-def _listing(root: Path, items: Iterable[Picture | Quarantined], classes: tuple[str, ...]) -> Listing:
-    if len(classes) < 2:
-        raise DataError(f"only one class in {root}: {classes[0]!r}. A classifier needs at least two class folders.")
-    pictures, skipped = _sorted_out(items)
-    train = [picture for picture in pictures if picture.side in (None, "train")]
-    check_class_sizes(train, classes, root)
-    return Listing(root, pictures, classes, skipped)
+def _refuse_too_few(listing: Listing, sides: dict[Side, Path], with_list: bool) -> None:
+    """Refuse sides without pictures and classes with too few; a class from a list may have none at all."""
+    if len(listing.classes) < 2:
+        raise DataError(
+            f"only one class in {listing.root}: {listing.classes[0]!r}. A classifier needs at least two class folders."
+        )
+    for side, folder in sides.items():
+        if side != "train" and not listing.on(side):
+            raise DataError(f"no pictures in the class folders of {folder}.")
+    needed = listing.pictured if with_list else listing.classes
+    if len(needed) < 2:
+        raise DataError(
+            f"only {len(needed)} of the listed classes have pictures in {listing.root}. Add some of another."
+        )
+    check_class_sizes([picture for picture in listing.pictures if picture.is_learnable], needed, sides["train"])
 
 
 def check_class_sizes(pictures: Sequence[Picture], classes: Sequence[str], where: object) -> None:

@@ -1,30 +1,36 @@
-"""Which pictures are kept aside for validation.
+"""Which pictures are kept aside for validation and for testing.
 
 The side follows from the picture's content and the seed alone. So exact duplicates land on the same side, a
 renamed picture stays where it was, and adding pictures moves (nearly) nobody across.
 """
 
 import hashlib
+import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
-
-import numpy as np
+from itertools import chain, repeat
 
 from headstart.images.sources import Side
 
 
-def split_by_content(labels: Sequence[str], digests: Sequence[str], fraction: float, seed: int) -> list[Side]:
-    """Assign each picture to `train` or `val`, class by class.
+def split_by_content(
+    labels: Sequence[str], digests: Sequence[str], val: float, seed: int, test: float = 0.0
+) -> list[Side]:
+    """Assign each picture to `train`, `val` or `test`, class by class.
 
-    Each content draws a number from 0 to 1 and goes to `val` when it is below `fraction`. In a small class chance
-    could leave a side empty or lopsided, so the share of `val` is held between half and one and a half times
-    `fraction`, and neither side is left without a picture; only there can growth move a picture.
+    Each content draws a number from 0 to 1. It goes to `val` when that is below `val`, and to `test` when it is at
+    least 1 - `test`: so asking for a test part takes pictures from the others and moves none between these. In a
+    small class chance could leave a side empty or lopsided, so each share is held between half and one and a half
+    times what was asked for, and at least one picture; only there can growth move a picture. One is left to learn from
+    in any case: where there are not enough for all three, the test part is what goes short.
 
     Args:
         labels: the class of each picture.
         digests: the digest of each picture's bytes.
-        fraction: the share of validation pictures, above 0 and below 1.
+        val: the share of validation pictures, from 0 to below 1.
         seed: another seed gives another split.
+        test: the share of test pictures, from 0 to below 1 - `val`.
 
     Returns:
         The side of each picture, in the order given. A class of which there is only one content has it on `train`.
@@ -32,18 +38,26 @@ def split_by_content(labels: Sequence[str], digests: Sequence[str], fraction: fl
     by_class: dict[str, set[str]] = defaultdict(set)
     for label, digest in zip(labels, digests, strict=True):
         by_class[label].add(digest)
-    chosen = {label: _choose(contents, fraction, seed) for label, contents in by_class.items()}
-    return ["val" if digest in chosen[label] else "train" for label, digest in zip(labels, digests, strict=True)]
+    sides = {label: _sides_of(contents, val, test, seed) for label, contents in by_class.items()}
+    return [sides[label][digest] for label, digest in zip(labels, digests, strict=True)]
 
 
-def _choose(contents: set[str], fraction: float, seed: int) -> set[str]:
-    draws = sorted((_draw(digest, seed), digest) for digest in contents)
-    below = int(np.searchsorted([draw for draw, _ in draws], fraction))
-    expected = fraction * len(draws)
-    low = max(1, int(np.floor(expected / 2)))
-    high = min(len(draws) - 1, int(np.ceil(expected * 1.5)))
-    count = max(min(below, high), min(low, high))
-    return {digest for _, digest in draws[:count]}
+def _sides_of(contents: set[str], val: float, test: float, seed: int) -> dict[str, Side]:
+    drawn = sorted((_draw(digest, seed), digest) for digest in contents)
+    draws = [draw for draw, _ in drawn]
+    lowest = _held(bisect_left(draws, val), val, len(draws), len(draws) - 1)
+    highest = _held(len(draws) - bisect_left(draws, 1 - test), test, len(draws), len(draws) - 1 - lowest)
+    counts: dict[Side, int] = {"val": lowest, "train": len(draws) - lowest - highest, "test": highest}
+    sides = chain.from_iterable(repeat(side, count) for side, count in counts.items())
+    return {digest: side for (_, digest), side in zip(drawn, sides, strict=True)}
+
+
+def _held(count: int, share: float, total: int, room: int) -> int:
+    """The number of pictures for a side, held near its share and within the room there is."""
+    if share == 0:
+        return 0
+    low, high = max(1, math.floor(share * total / 2)), math.ceil(share * total * 1.5)
+    return min(max(count, low), high, room)
 
 
 def _draw(digest: str, seed: int) -> float:

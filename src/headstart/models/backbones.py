@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import keras
@@ -46,6 +47,9 @@ _WIDTHS = {
     "mobilenet_v3_small": (0.75,),
 }
 
+# Names in the code of keras.applications that look as if Keras had made them up.
+_NAMED_BY_HAND = ("reshape_2",)
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -63,42 +67,54 @@ class Backbone:
     size: int
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def build(self, image_size: int | None = None, weights: str | None = None) -> keras.Model:
-        """The network without its top; takes preprocessed pictures, gives feature maps.
+    def build(
+        self, image_size: int | None = None, weights: str | None = None, include_top: bool = False
+    ) -> keras.Model:
+        """The network; it takes preprocessed pictures.
+
+        Its layers are called as in a fresh Keras session, whatever was built before: `conv2d`, `conv2d_1`, ...
 
         Args:
             image_size: rows and columns of the pictures; its native size by default.
             weights: `imagenet`, or None for random ones.
+            include_top: whether its own classifier for ImageNet is part of it.
 
         Returns:
-            A functional model from `(height, width, 3)` to `(rows, columns, feature width)`.
+            A functional model named as the backbone, from `(height, width, 3)` to features `(rows, columns, width)`,
+            or to probabilities `(1000,)` with its top.
 
         Raises:
             RecipeError: if the network cannot be built for pictures of that size.
         """
         side = image_size or self.size
         try:
-            return self.constructor(include_top=False, weights=weights, input_shape=(side, side, 3), **self.options)
+            model = self.constructor(
+                include_top=include_top, weights=weights, input_shape=(side, side, 3), **self.options
+            )
         except ValueError as error:
-            if "size" not in str(error) and "dimension" not in str(error):
+            if not any(word in str(error) for word in ("size", "dimension", "input_shape")):
                 raise
             reason = " ".join(str(error).split())
             raise RecipeError([f"{self.name} cannot be built for {side}x{side} pictures: {reason}"]) from error
+        model.name = self.name
+        _name_as_in_a_fresh_session(model)
+        return model
 
-    def preprocess(self, pixels: Any) -> Any:
+    def preprocess(self, pixels: Any, name: str = "preprocess") -> Any:
         """Apply the network's own preprocessing to RGB pixels 0-255, in layers that any Keras can load.
 
         Networks that contain their preprocessing get the pixels as they are.
 
         Args:
             pixels: KerasTensor `(batch, height, width, 3)`.
+            name: of the layer, if there is one.
         """
         scale, offset, flipped = _affine_map(self.constructor.__module__.rpartition(".")[2])
         if flipped:
             pixels = pixels[..., ::-1]
         if scale == [1.0] * 3 and offset == [0.0] * 3:
             return pixels
-        return keras.layers.Rescaling(scale, offset, name="preprocess")(pixels)
+        return keras.layers.Rescaling(scale, offset, name=name)(pixels)
 
 
 @cache
@@ -127,6 +143,29 @@ def find_backbone(name: str) -> Backbone:
     if name not in known:
         raise RecipeError([f"unknown backbone {name!r}; {nearest(name, known)}"])
     return known[name]
+
+
+def _name_as_in_a_fresh_session(model: keras.Model) -> None:
+    """Keras numbers layers without names through a whole session; files and recipes need names that stay."""
+    numbered: dict[str, list[tuple[int, Any]]] = {}
+    for operation in model.operations:
+        stem, number = _stem_and_number(operation.name)
+        if stem == _snake_case(type(operation).__name__) and operation.name not in _NAMED_BY_HAND:
+            numbered.setdefault(stem, []).append((number, operation))
+    for stem, found in numbered.items():
+        for place, (_, operation) in enumerate(sorted(found, key=itemgetter(0))):
+            operation.name = f"{stem}_{place}" if place else stem
+
+
+def _stem_and_number(name: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(.+?)_(\d+)", name)
+    return (match[1], int(match[2])) if match else (name, 0)
+
+
+def _snake_case(class_name: str) -> str:
+    """As Keras makes names of classes: `GlobalAveragePooling2D` becomes `global_average_pooling2d`."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", class_name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _canonical(class_name: str) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 
 from headstart.errors import SplitError
 from headstart.models.graph import Call, Graph, Ref, play, trace
+from headstart.models.layers import last_uses, makers
 
 # Their state is set before training (by `adapt` or as arguments) and read during it.
 _STATE_FIXED_IN_TRAINING = (keras.layers.Normalization, keras.layers.Discretization)
@@ -163,18 +164,9 @@ class LayerCost:
 def layer_costs(model: keras.Model) -> list[LayerCost]:
     """What a cut behind each layer of a functional model would cost, in the order of `model.layers`."""
     graph = trace(model)
-    numbers = {id(layer): number for number, layer in enumerate(model.layers)}
     widths = _widths(model, graph)
-    made_at = dict.fromkeys(graph.input_refs, 0)
-    for call in graph.calls:
-        # An operation that is no layer counts as part of the layer it follows.
-        number = numbers.get(id(call.operation), max((made_at[ref] for ref in call.inputs), default=0))
-        made_at.update(dict.fromkeys(call.outputs, number))
-    last_use = dict.fromkeys(made_at, -1)
-    for call in graph.calls:
-        for ref in call.inputs:
-            last_use[ref] = max(last_use[ref], made_at[call.outputs[0]])
-    last_use.update(dict.fromkeys(graph.output_refs, len(model.layers)))
+    made_at = makers(model, graph)
+    last_use = last_uses(graph, made_at, beyond=len(model.layers))
     crossing = [
         sum(widths[ref] for ref in made_at if made_at[ref] <= number < last_use[ref])
         for number in range(len(model.layers))

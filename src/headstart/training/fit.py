@@ -1,84 +1,176 @@
-"""Training the trainable half by Keras, on features from the store."""
+"""Training the trainable half by Keras, on batches from the store or from the stream."""
 
-import math
-from collections.abc import Sequence
-from typing import Any
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 
 import keras
-import numpy as np
 
-from headstart.features.extract import Extraction
-from headstart.progress import Advance
+from headstart.errors import storage_errors
+from headstart.progress import training_bar
+from headstart.training.batches import Batches
+from headstart.training.callbacks import Memory, StopAskedError, Turn
+from headstart.training.objective import Objective
+from headstart.training.state import Progress, read_state
 
-BATCH = 32
-LEARNING_RATE = 1e-3
-PATIENCE = 5
-"""Epochs without a better validation loss after which training stops."""
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "{epoch:02d}-{val_loss:.4f}.weights.h5"
+"""What the best weights so far of the trainable half are called; `headstart.split(run.model)` has that half."""
+
+_LOG_HINT = "Give another --tensorboard folder, or make room there."
 
 
-class FeatureBatches(keras.utils.PyDataset):
-    """Batches of kept features with their labels, read from the store as they are needed.
+@dataclass(frozen=True)
+class Places:
+    """Where a training leaves its traces.
 
-    Args:
-        extraction: where the features are.
-        paths: the pictures.
-        labels: integer `(pictures,)`.
-        seed: shuffles anew in every epoch, in the same way for the same seed; None keeps the order.
+    Attributes:
+        state: the file it can go on from.
+        checkpoints: folder of the best weights so far.
+        tensorboard: folder of TensorBoard's logs.
     """
 
-    def __init__(self, extraction: Extraction, paths: Sequence[str], labels: np.ndarray, seed: int | None):
-        super().__init__()
-        self._extraction = extraction
-        self._paths = list(paths)
-        self._labels = labels
-        self._random = None if seed is None else np.random.default_rng(seed)
-        self._order = np.arange(len(self._paths))
-        self.on_epoch_end()
+    state: Path
+    checkpoints: Path
+    tensorboard: Path
 
-    def __len__(self) -> int:
-        return math.ceil(len(self._paths) / BATCH)
+    def prepare(self) -> None:
+        """Make sure, before anything is trained, that all of it can be written.
 
-    def __getitem__(self, index: int) -> tuple[Any, np.ndarray]:
-        chosen = self._order[index * BATCH : (index + 1) * BATCH]
-        arrays = self._extraction.read([self._paths[i] for i in chosen])
-        return (tuple(arrays) if len(arrays) > 1 else arrays[0]), self._labels[chosen]
-
-    def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch."""
-        if self._random is not None:
-            self._random.shuffle(self._order)
+        Raises:
+            StorageError: if it cannot.
+        """
+        for folder in (self.state.parent, self.checkpoints, self.tensorboard):
+            with storage_errors(folder, _LOG_HINT):
+                folder.mkdir(parents=True, exist_ok=True)
+                probe = folder / ".probe"
+                probe.write_bytes(b"x")
+                probe.unlink()
 
 
-class _Progress(keras.callbacks.Callback):
-    def __init__(self, advance: Advance):
-        super().__init__()
-        self._advance = advance
+@dataclass(frozen=True)
+class Fitted:
+    """What came out.
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._advance(1)
+    Attributes:
+        rows: one per epoch, see `Progress`.
+        best_epoch: the epoch whose weights the model has now, from 1.
+        interrupted: whether a person stopped it before it was done.
+    """
+
+    rows: list[dict[str, float]]
+    best_epoch: int
+    interrupted: bool
 
 
 def fit(
-    model: keras.Model, train: FeatureBatches, val: FeatureBatches, epochs: int, advance: Advance = lambda count: None
-) -> list[dict[str, float]]:
-    """Train a trainable half with AdamW until the validation loss stops falling, and keep the best epoch's weights.
+    model: keras.Model,
+    objective: Objective,
+    optimizer: keras.optimizers.Optimizer,
+    train: Batches,
+    val: Batches,
+    epochs: int,
+    patience: int,
+    batch_size: int,
+    places: Places,
+    label: str = "training",
+    show: bool = False,
+    on_epoch: Callable[[list[dict[str, float]]], None] = lambda rows: None,
+) -> Fitted:
+    """Train until the validation loss stops falling, and keep the best epoch's weights.
+
+    The state is kept at the end of every epoch. If `places.state` is there already, the training goes on from it and
+    ends as it would have ended without the interruption. Ctrl-C ends it after the step that is being computed, with
+    the weights of the best epoch so far; Ctrl-C before the first epoch has ended, or a second time, is what it
+    usually is.
 
     Args:
         model: from frontier tensors to probabilities; its weights are changed.
+        objective: what is minimised.
+        optimizer: not yet used.
         train: what it learns from.
         val: what decides when to stop.
         epochs: at most so many.
-        advance: told of every epoch that is done.
+        patience: epochs without a better validation loss after which it stops.
+        batch_size: of `train`, to be written down.
+        places: where the state, checkpoints and logs go.
+        label: what the progress bar calls it.
+        show: whether to draw one.
+        on_epoch: told of all rows after every epoch.
 
-    Returns:
-        One row per epoch: `epoch` from 1, `accuracy`, `loss`, `val_accuracy`, `val_loss`.
+    Raises:
+        RunError: if the state is damaged.
+        StorageError: if something cannot be written.
+        KeyboardInterrupt: if it is interrupted before there is anything to keep.
     """
-    model.compile(keras.optimizers.AdamW(LEARNING_RATE), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=PATIENCE, restore_best_weights=True)
-    history = model.fit(
-        train, validation_data=val, epochs=epochs, verbose=0, shuffle=False, callbacks=[stop, _Progress(advance)]
-    ).history
-    return [
-        {"epoch": number + 1, **{name: float(values[number]) for name, values in sorted(history.items())}}
-        for number in range(len(history["loss"]))
-    ]
+    state = read_state(places.state)
+    if state is not None and state.progress.finished:
+        model.set_weights(state.best)
+        return _fitted(state.progress, interrupted=False)
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer, objective.loss, metrics=[objective.metric])
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+    best = keras.callbacks.ModelCheckpoint(
+        str(places.checkpoints / CHECKPOINT), monitor="val_loss", save_best_only=True, save_weights_only=True
+    )
+    begun = len(state.progress.rows) if state else 0
+    with training_bar(label, len(train) * epochs, show) as (advance, say), ctrl_c() as asked_to_stop:
+        advance(begun * len(train))
+        memory = Memory(places.state, state, stop, best, batch_size, on_epoch)
+        callbacks = [Turn(train, advance, say, asked_to_stop), stop, best, *_tensorboard(places.tensorboard), memory]
+        train.begin(begun)
+        try:
+            model.fit(
+                train,
+                validation_data=val,
+                initial_epoch=begun,
+                epochs=epochs,
+                verbose=0,
+                shuffle=False,
+                callbacks=callbacks,
+            )
+            interrupted = False
+        except StopAskedError:
+            if not memory.rows:
+                raise KeyboardInterrupt from None
+            model.set_weights(stop.best_weights)
+            interrupted = True
+    return Fitted(memory.rows, int(stop.best_epoch) + 1, interrupted)
+
+
+def _fitted(progress: Progress, interrupted: bool) -> Fitted:
+    return Fitted(progress.rows, progress.best_epoch, interrupted)
+
+
+def _tensorboard(folder: Path) -> list[keras.callbacks.Callback]:
+    if keras.config.backend() != "tensorflow":
+        log.info("TensorBoard's logs are written by TensorFlow, which is not the backend here; there will be none.")
+        return []
+    return [keras.callbacks.TensorBoard(str(folder), write_graph=False)]
+
+
+@contextmanager
+def ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C ask to stop instead of tearing everything down; yields whether it was asked."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be received
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,29 +1,36 @@
-"""A linear head on kept features is a convex problem, so it is solved: no epochs, no learning rate.
+"""A head on kept features is a convex problem, so it is solved: no epochs, no learning rate.
 
-Multinomial logistic regression on standardised features by L-BFGS (scikit-learn). How strongly it is regularised
-is decided by cross-validation on the training pictures alone, with the one-standard-error rule (Hastie, Tibshirani,
-Friedman, The Elements of Statistical Learning, 2nd edition, section 7.10): among the strengths that are no worse
-than the best by more than the standard error of its estimate, the strongest. The validation pictures stay clean.
+A linear head works on features, a kernel head on radial basis functions of them; both are solved in closed form.
+What is chosen (regularisation, width of the kernel, which of the two heads) is chosen by cross-validation on the
+training pictures alone, so that the validation pictures stay clean.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from headstart.progress import Advance
+from headstart.training.choice import Choice, Problem, choose, classifier
+from headstart.training.cross_validation import FOLDS, Estimate, clearly_better, cross_validate
+from headstart.training.kernel import Nystroem, typical_gamma, unit_length
+from headstart.training.ridge import Solution, ridge
 
-STRENGTHS = tuple(float(10**exponent) for exponent in np.arange(-4, 1.5, 0.5))
-"""Values tried for C, the inverse of the regularisation's strength, from the strongest to the weakest."""
+LINEAR_PENALTIES = tuple(float(10**exponent) for exponent in np.arange(-1, 3, 0.5))
+"""Penalties tried for a linear head, for each standardised feature."""
 
-FOLDS = 5
-_FALLBACK = 1e-2  # where there are too few pictures to cross-validate; in the middle of what is usually chosen
-_ITERATIONS = 1000
+KERNEL_PENALTIES = tuple(float(10**exponent) for exponent in np.arange(-2, 0.5, 0.5))
+"""Penalties tried for a kernel head."""
+
+GAMMA_FACTORS = (0.25, 0.7, 2.0, 6.0)
+"""Values tried for gamma, in units of the inverse of the median squared distance between pictures."""
+
+STEPS = {"linear": FOLDS, "kernel": FOLDS * (len(GAMMA_FACTORS) + 1), "auto": FOLDS * (len(GAMMA_FACTORS) + 2)}
+"""How many folds are fitted at most for each kind of head: what `advance` is told of, one by one."""
+
+_SEARCH_LANDMARKS = 1000  # with so many, the best gamma is already where it is with more
+_SEARCH_ROWS = 4000
 
 
 @dataclass(frozen=True)
@@ -31,107 +38,230 @@ class LinearHead:
     """A solved linear head: `softmax(features @ kernel + bias)`.
 
     Attributes:
-        kernel: float32 `(features, classes)`.
+        kernel: float32 `(width, classes)`.
         bias: float32 `(classes,)`.
-        strength: the C that was chosen.
-        cross_validated: mean log loss of each C that was tried, over the folds; empty where there were too few
-            pictures.
+        penalty: the one that was chosen.
+        estimate: what cross-validation says of it.
+        tried: log loss for each penalty; empty where there were too few pictures.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
-    strength: float
-    cross_validated: dict[float, float]
+    penalty: float
+    estimate: Estimate
+    tried: dict[float, float]
+
+
+@dataclass(frozen=True)
+class KernelHead:
+    """A solved kernel head: `UnitNormalization`, `Dense(landmarks, "exponential")`, `Dense(classes, "softmax")`.
+
+    Attributes:
+        landmark_kernel: float32 `(width, landmarks)`.
+        landmark_bias: float32 `(landmarks,)`.
+        kernel: float32 `(landmarks, classes)`.
+        bias: float32 `(classes,)`.
+        gamma: of the radial basis function, the one that was chosen.
+        penalty: the one that was chosen.
+        estimate: what cross-validation says of it.
+        tried: the lowest log loss over penalties for each gamma; empty where there were too few pictures.
+    """
+
+    landmark_kernel: np.ndarray
+    landmark_bias: np.ndarray
+    kernel: np.ndarray
+    bias: np.ndarray
+    gamma: float
+    penalty: float
+    estimate: Estimate
+    tried: dict[float, float]
+
+
+@dataclass(frozen=True)
+class BestHead:
+    """The better of two heads.
+
+    Attributes:
+        chosen: the kernel head if its cross-validated log loss is lower than the linear one's by more than the
+            standard error of the difference, picture by picture; else the simpler one.
+        linear: estimate for the linear head.
+        kernel: estimate for the kernel head.
+    """
+
+    chosen: LinearHead | KernelHead
+    linear: Estimate
+    kernel: Estimate
 
 
 def solve_linear(
-    features: np.ndarray,
-    labels: np.ndarray,
-    classes: int,
-    seed: int,
-    advance: Advance = lambda count: None,
+    features: np.ndarray, labels: np.ndarray, classes: int, seed: int, advance: Advance = lambda count: None
 ) -> LinearHead:
     """Solve for the best linear head.
 
     Args:
-        features: float `(pictures, width)`.
-        labels: integer `(pictures,)`, class numbers below `classes`; every class must occur.
-        classes: how many classes there are, at least two.
+        features: float32 `(pictures, width)`.
+        labels: integer `(pictures,)`, class numbers below `classes`; a class without pictures gets a probability
+            near zero.
+        classes: how many classes there are.
         seed: decides the folds.
-        advance: told of every strength that has been tried.
+        advance: told of every fold, at most `STEPS["linear"]`.
     """
+    with threadpool_limits(1):  # threads over folds pay; inside a product of this size they cost more than they save
+        problem = Problem.of(features, labels, seed)
+        choice = _cross_validate_linear(problem, advance)
+        return _finish_linear(problem, choice, classes)
+
+
+def solve_kernel(
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    landmarks: int,
+    seed: int,
+    advance: Advance = lambda count: None,
+) -> KernelHead:
+    """Solve for the best kernel head.
+
+    Args:
+        features: float32 `(pictures, width)`.
+        labels: integer `(pictures,)`, class numbers below `classes`; a class without pictures gets a probability
+            near zero.
+        classes: how many classes there are.
+        landmarks: how many there are at most; there are never more than pictures.
+        seed: decides the folds and the landmarks.
+        advance: told of every fold, at most `STEPS["kernel"]`.
+    """
+    with threadpool_limits(1):
+        problem = Problem.of(unit_length(features), labels, seed)
+        choice = _cross_validate_kernel(problem, landmarks, advance)
+        return _finish_kernel(problem, choice, classes, landmarks)
+
+
+def solve_best(
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    landmarks: int,
+    seed: int,
+    advance: Advance = lambda count: None,
+) -> BestHead:
+    """Solve for the better of a linear and a kernel head; arguments as for `solve_kernel`.
+
+    Log loss decides and not accuracy: it tells heads apart with fewer pictures, since it counts by how much each one
+    is right or wrong.
+    """
+    with threadpool_limits(1):
+        plain = Problem.of(features, labels, seed)
+        units = Problem.of(unit_length(features), labels, seed)
+        linear = _cross_validate_linear(plain, advance)
+        kernel = _cross_validate_kernel(units, landmarks, advance)
+        if clearly_better(kernel.estimate, linear.estimate):
+            chosen: LinearHead | KernelHead = _finish_kernel(units, kernel, classes, landmarks)
+        else:
+            chosen = _finish_linear(plain, linear, classes)
+    return BestHead(chosen, linear.estimate, kernel.estimate)
+
+
+def single_unit(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sigmoid unit that gives what a softmax over two classes gives for the second one.
+
+    Args:
+        kernel: float32 `(columns, 2)`.
+        bias: float32 `(2,)`.
+
+    Returns:
+        Kernel `(columns, 1)` and bias `(1,)`.
+    """
+    return kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
+
+
+def _cross_validate_linear(problem: Problem, advance: Advance) -> Choice:
+    classes = len(problem.present)
+
+    def scorer(fit: np.ndarray, labels: np.ndarray, held: np.ndarray) -> list[np.ndarray]:
+        mean, deviation = _standardisation(fit)
+        penalties = [penalty * fit.shape[1] for penalty in LINEAR_PENALTIES]
+        solutions = ridge((fit - mean) / deviation, labels, classes, penalties)
+        columns = (held - mean) / deviation
+        return [solution.scores(columns) for solution in solutions]
+
+    estimates = cross_validate(scorer, problem.features, problem.labels, problem.folds, advance)
+    return choose(LINEAR_PENALTIES, estimates, classes)
+
+
+def _finish_linear(problem: Problem, choice: Choice, classes: int) -> LinearHead:
+    mean, deviation = _standardisation(problem.features)
+    columns = (problem.features - mean) / deviation
+    penalty = choice.penalty * problem.features.shape[1]
+    (solution,) = ridge(columns, problem.labels, len(problem.present), [penalty])
+    kernel = solution.kernel / deviation[:, None]
+    solution = Solution(kernel, solution.bias - mean @ kernel)
+    kernel, bias = classifier(solution, choice.estimate, problem.present, classes)
+    return LinearHead(kernel, bias, choice.penalty, choice.estimate, choice.tried)
+
+
+def _standardisation(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = features.mean(axis=0, dtype=np.float64)
     deviation = features.std(axis=0, dtype=np.float64)
     # What varies by less than a thousandth of what the others do is rounding; blown up, it would drown the rest.
     deviation[deviation <= 1e-3 * deviation.max()] = np.inf
-    standardised = ((features - mean.astype(np.float32)) / deviation.astype(np.float32)).astype(np.float32)
-    # The matrices are small: threads inside each product cost seven times what they save, threads over folds do not.
-    with threadpool_limits(1):
-        losses = _cross_validate(standardised, labels, classes, seed, advance)
-        strength = _one_standard_error(losses) if losses else _FALLBACK
-        solution = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(standardised, labels)
-    kernel, bias = _softmax_form(solution)
-    kernel = kernel / deviation[:, None]
-    return LinearHead(
-        kernel.astype(np.float32),
-        (bias - mean @ kernel).astype(np.float32),
-        strength,
-        {c: float(np.mean(fold_losses)) for c, fold_losses in losses.items()},
+    return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def _cross_validate_kernel(problem: Problem, landmarks: int, advance: Advance) -> Choice:
+    """Gamma with few landmarks and pictures, then the penalty with all of them."""
+    sample, few = problem.sample(_SEARCH_ROWS), min(landmarks, _SEARCH_LANDMARKS)
+    choices = _try_gammas(sample, few, advance)
+    best = min(choices, key=lambda choice: choice.estimate.loss)
+    tried = {choice.gamma: choice.estimate.loss for choice in choices if choice.tried}
+    if few < min(landmarks, len(problem.labels)) or sample is not problem:
+        middle = KERNEL_PENALTIES.index(best.penalty)
+        near = KERNEL_PENALTIES[max(0, middle - 1) : middle + 2]
+        best = _try_gamma(problem, landmarks, best.gamma, near, advance)
+    return Choice(best.penalty, best.estimate, best.gamma, tried)
+
+
+def _try_gammas(problem: Problem, landmarks: int, advance: Advance) -> list[Choice]:
+    """From the widest function to narrower ones, until they are certainly getting worse."""
+    base, choices = typical_gamma(problem.features, problem.seed), list[Choice]()
+    for factor in GAMMA_FACTORS:
+        choices.append(_try_gamma(problem, landmarks, base * factor, KERNEL_PENALTIES, advance))
+        best = min(choices, key=lambda choice: choice.estimate.loss)
+        if clearly_better(best.estimate, choices[-1].estimate, errors=2):
+            break
+    return choices
+
+
+def _try_gamma(problem: Problem, landmarks: int, gamma: float, penalties: Sequence[float], advance: Advance) -> Choice:
+    classes = len(problem.present)
+
+    def scorer(fit: np.ndarray, labels: np.ndarray, held: np.ndarray) -> list[np.ndarray]:
+        basis = Nystroem.at(_draw(fit, landmarks, problem.seed), gamma)
+        solutions = ridge(basis.columns(fit), labels, classes, penalties)
+        columns = basis.columns(held)
+        return [solution.scores(columns) for solution in solutions]
+
+    estimates = cross_validate(scorer, problem.features, problem.labels, problem.folds, advance)
+    return choose(penalties, estimates, classes, gamma)
+
+
+def _finish_kernel(problem: Problem, choice: Choice, classes: int, landmarks: int) -> KernelHead:
+    basis = Nystroem.at(_draw(problem.features, landmarks, problem.seed), choice.gamma)
+    columns = basis.columns(problem.features)
+    (solution,) = ridge(columns, problem.labels, len(problem.present), [choice.penalty])
+    solution = Solution(basis.onto_landmarks(solution.kernel), solution.bias)
+    kernel, bias = classifier(solution, choice.estimate, problem.present, classes)
+    return KernelHead(
+        landmark_kernel=np.float32(2 * choice.gamma) * basis.landmarks.T,
+        landmark_bias=np.full(len(basis.landmarks), -2 * choice.gamma, np.float32),
+        kernel=kernel,
+        bias=bias,
+        gamma=choice.gamma,
+        penalty=choice.penalty,
+        estimate=choice.estimate,
+        tried=choice.tried,
     )
 
 
-def _cross_validate(
-    features: np.ndarray, labels: np.ndarray, classes: int, seed: int, advance: Advance
-) -> dict[float, list[float]]:
-    """The log loss of every fold for each C; stops when a weaker regularisation can no longer win."""
-    folds = min(FOLDS, int(np.bincount(labels, minlength=classes).min()))
-    if folds < 2:
-        return {}
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    parts = [_Fold(features, labels, *rows) for rows in splitter.split(labels, labels)]
-    losses: dict[float, list[float]] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for c in STRENGTHS:
-            losses[c] = list(pool.map(lambda fold, c=c: fold.held_out_loss(c), parts))
-            advance(1)
-            best = min(np.mean(values) for values in losses.values())
-            if np.mean(losses[c]) > best + 3 * _standard_error(losses[c]):
-                break
-    return losses
-
-
-class _Fold:
-    """One fold; the solution for one C is where the search for the next begins.
-
-    Its rows are copied only while it is fitted, so that memory holds as many copies as there are threads.
-    """
-
-    def __init__(self, features: np.ndarray, labels: np.ndarray, fit: np.ndarray, held: np.ndarray):
-        self._features, self._labels = features, labels
-        self._fit, self._held = fit, held
-        self._model = LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
-
-    def held_out_loss(self, c: float) -> float:
-        """Mean log loss on the rows held out."""
-        self._model.set_params(C=c).fit(self._features[self._fit], self._labels[self._fit])
-        probabilities = self._model.predict_proba(self._features[self._held])
-        of_truth = probabilities[np.arange(len(self._held)), self._labels[self._held]]
-        return float(-np.mean(np.log(np.maximum(of_truth, 1e-12))))
-
-
-def _one_standard_error(losses: dict[float, list[float]]) -> float:
-    best = min(losses, key=lambda c: float(np.mean(losses[c])))
-    limit = np.mean(losses[best]) + _standard_error(losses[best])
-    return min(c for c, values in losses.items() if np.mean(values) <= limit)
-
-
-def _standard_error(values: Sequence[float]) -> float:
-    return float(np.std(values) / np.sqrt(len(values)))
-
-
-def _softmax_form(solution: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias for a softmax; for two classes scikit-learn gives a single logit, which is halved onto both."""
-    kernel, bias = solution.coef_.T, solution.intercept_
-    if kernel.shape[1] == 1:
-        return np.hstack([-kernel / 2, kernel / 2]), np.array([-bias[0] / 2, bias[0] / 2])
-    return kernel, bias
+def _draw(units: np.ndarray, landmarks: int, seed: int) -> np.ndarray:
+    return np.asarray(units[np.random.default_rng(seed).permutation(len(units))[:landmarks]])

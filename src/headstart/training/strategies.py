@@ -1,67 +1,127 @@
-"""Which training, when: each strategy takes the halves of a model and leaves the trainable one trained."""
+"""Which stages, when: what each strategy of the field is made of.
 
-from dataclasses import dataclass, field
+head       the head alone: solved where it is a convex problem, else fitted
+finetune   head and unfrozen layers together: from a new head, a grafted one, or a finished run
+scratch    everything, from random weights
+auto       head first, fine-tuning from there, and the better of the two (LP-FT: Kumar et al., Fine-Tuning can
+           Distort Pretrained Features, ICLR 2022, arXiv 2202.10054)
+"""
+
+import logging
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from headstart.features.extract import Extraction
-from headstart.images.dataset import Labelled
-from headstart.models.cut import Parts
-from headstart.models.heads import CLASSIFIER
-from headstart.progress import bar
-from headstart.recipe import Recipe, parse_head
-from headstart.training.fit import FeatureBatches, fit
-from headstart.training.solve import STRENGTHS, solve_linear
+from headstart.evaluation.evaluate import figures
+from headstart.evaluation.paired import PairedDifference, paired_difference
+from headstart.models.graft import continue_from, graft_head
+from headstart.recipe import DEFAULT_UNFREEZE, BatchNorm
+from headstart.specs import HeadSpec, parse_head
+from headstart.training.fitted import fit_stage
+from headstart.training.session import Session, Stage
+from headstart.training.solved import solve_stage
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What a strategy did.
+class Outcome:
+    """What a strategy has come to.
 
     Attributes:
-        history: one row per epoch, or per strength tried where the head was solved.
-        chosen_on_val: whether the validation pictures decided anything, so that their figures are not clean.
-        details: what a person may want to know of how it was done.
+        kept: the stage whose weights the model has.
+        stages: all of them, in the order they were run.
+        difference: of the fine-tuned model over the head alone on the validation pictures; None where there are not
+            two to compare.
     """
 
-    history: list[dict[str, float]]
-    chosen_on_val: bool
-    details: dict[str, Any] = field(default_factory=dict)
+    kept: Stage
+    stages: tuple[Stage, ...]
+    difference: PairedDifference | None = None
+
+    @property
+    def chosen_on_val(self) -> bool:
+        """Whether the validation pictures decided anything, so that their figures are not clean."""
+        return self.difference is not None or self.kept.chosen_on_val
 
 
-def train_head(
-    parts: Parts, features: Extraction, train: Labelled, val: Labelled, recipe: Recipe, show: bool
-) -> Trained:
-    """Train a new head on the features of a frozen backbone: a linear one is solved, any other one fitted.
+def run_strategy(session: Session, begin: keras.Model | None = None, begin_head: HeadSpec | None = None) -> Outcome:
+    """Train as the recipe says.
 
     Args:
-        parts: halves of the model; the trainable one is the head, and its weights are changed.
-        features: where the pictures' features are.
-        train: what is learned from.
-        val: what decides when a fitted head stops.
-        recipe: head, epochs, seed.
-        show: whether to draw a progress bar.
+        session: the training.
+        begin: the model of a finished RUN to begin from.
+        begin_head: what that model ends in.
     """
-    if parse_head(recipe.head).is_linear:
-        return _solve(parts, features, train, recipe, show)
-    with bar("training the head", recipe.epochs, "epochs", show) as advance:
-        history = fit(
-            parts.trainable,
-            FeatureBatches(features, train.paths, train.labels, recipe.seed),
-            FeatureBatches(features, val.paths, val.labels, None),
-            recipe.epochs,
-            advance,
-        )
-    best = min(history, key=lambda row: row["val_loss"])
-    return Trained(history, chosen_on_val=True, details={"best_epoch": int(best["epoch"])})
+    strategy = session.recipe.strategy
+    if strategy == "auto":
+        return _head_then_finetune(session)
+    stage = {"head": _head, "finetune": _finetune, "scratch": _scratch}[strategy](session, begin, begin_head)
+    return Outcome(stage, (stage,))
 
 
-def _solve(parts: Parts, features: Extraction, train: Labelled, recipe: Recipe, show: bool) -> Trained:
-    classifier: keras.layers.Dense = parts.trainable.get_layer(CLASSIFIER)
-    with bar("solving the head", len(STRENGTHS), "strengths", show) as advance:
-        (vectors,) = features.read(train.paths)
-        solution = solve_linear(vectors, train.labels, classifier.units, recipe.seed, advance)
-    classifier.set_weights([solution.kernel, solution.bias])
-    history = [{"C": c, "cross_validated_loss": loss} for c, loss in solution.cross_validated.items()]
-    return Trained(history, chosen_on_val=False, details={"C": solution.strength})
+def _head(session: Session, begin: keras.Model | None, begin_head: HeadSpec | None) -> Stage:
+    head = begin_head or parse_head(session.recipe.head)
+    if head.is_solved and begin is None:
+        return solve_stage(session, head)
+    session.draw("none", "frozen")
+    return fit_stage(session, "head", _begun(session, head, begin), head)
+
+
+def _finetune(session: Session, begin: keras.Model | None, begin_head: HeadSpec | None) -> Stage:
+    head = begin_head or parse_head(session.recipe.head)
+    head = HeadSpec("linear") if head.kind == "auto" else head
+    _unfreeze(session)
+    return fit_stage(session, "finetune", _begun(session, head, begin), head)
+
+
+def _scratch(session: Session, begin: keras.Model | None, begin_head: HeadSpec | None) -> Stage:
+    head = parse_head(session.recipe.head)
+    head = HeadSpec("linear") if head.kind == "auto" else head
+    session.draw("all", "trainable")  # statistics that were never estimated cannot be frozen
+    return fit_stage(session, "scratch", session.assemble(head), head)
+
+
+def _head_then_finetune(session: Session) -> Outcome:
+    head = _head(session, None, None)
+    if head.interrupted:
+        return Outcome(head, (head,))
+    _unfreeze(session)
+    tuned = fit_stage(session, "finetune", head.model, head.head)
+    labels = session.side("val").labels
+    difference = paired_difference(tuned.probabilities["val"], head.probabilities["val"], labels)
+    if _merit(session, tuned) > _merit(session, head):
+        return Outcome(tuned, (head, tuned), difference)
+    session.draw("none", "frozen")
+    head.model.set_weights(head.weights)
+    return Outcome(head, (head, tuned), difference)
+
+
+def _unfreeze(session: Session) -> None:
+    batchnorm: BatchNorm = session.recipe.batchnorm
+    session.draw(session.recipe.unfreeze or DEFAULT_UNFREEZE, batchnorm)
+
+
+def _merit(session: Session, stage: Stage) -> tuple[float, float]:
+    """More right, and of two with as many right the one with the lower loss."""
+    labels = session.side("val").labels
+    found = figures(stage.probabilities["val"], labels, [str(number) for number in range(session.classes)])
+    return found.accuracy, -found.loss
+
+
+def _begun(session: Session, head: HeadSpec, begin: keras.Model | None) -> keras.Model:
+    model = session.assemble(head)
+    if begin is None:
+        return model
+    if session.recipe.from_run is not None:
+        continue_from(model, begin)
+        return model
+    loaded, left = graft_head(model, begin)
+    log.warning("from the head of %s: %s.", session.recipe.head_from, _listed(loaded, left))
+    return model
+
+
+def _listed(loaded: list[str], left: list[Any]) -> str:
+    said = f"loaded {', '.join(loaded) or 'nothing'}"
+    return f"{said}; new: {', '.join(map(str, left))}" if left else said

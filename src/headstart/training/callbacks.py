@@ -1,0 +1,99 @@
+"""What happens between epochs, beside what Keras' own callbacks do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from headstart.progress import Advance
+from headstart.training.batches import Batches
+from headstart.training.state import Progress, State, assign, values
+
+
+class StopAskedError(Exception):
+    """A person has asked the training to stop."""
+
+
+class Turn(keras.callbacks.Callback):
+    """Shuffles the batches for each epoch, moves the progress bar, and stops when a person asks for it."""
+
+    def __init__(self, train: Batches, advance: Advance, say: Callable[[str], None], asked_to_stop: Callable[[], bool]):
+        super().__init__()
+        self._train, self._advance, self._say, self._asked_to_stop = train, advance, say, asked_to_stop
+        self._now = ""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Draw the order of the epoch."""
+        self._train.begin(epoch)
+        self._now = f"epoch {epoch + 1}/{self.params['epochs']}"
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Move the bar by one step."""
+        self._advance(1)
+        self._say(f"{self._now}  {_figures(logs or {}, ('loss', 'accuracy'))}")
+        if self._asked_to_stop():
+            raise StopAskedError
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop in the middle of a validation, too."""
+        if self._asked_to_stop():
+            raise StopAskedError
+
+
+def _figures(logs: dict[str, Any], names: tuple[str, ...]) -> str:
+    return "  ".join(f"{name} {float(logs[name]):.4f}" for name in names if name in logs)
+
+
+class Memory(keras.callbacks.Callback):
+    """Keeps the whole state of the training at the end of every epoch, and begins with what was kept.
+
+    It comes last of all callbacks, so that it sees what the others have decided.
+
+    Args:
+        file: where the state is kept.
+        state: what was kept before; None at the very beginning.
+        stop: the early stopping, which is part of the state.
+        best: the checkpoint, which is part of it too.
+        batch_size: pictures per step.
+        on_epoch: told of all rows so far.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        state: State | None,
+        stop: keras.callbacks.EarlyStopping,
+        best: keras.callbacks.ModelCheckpoint,
+        batch_size: int,
+        on_epoch: Callable[[list[dict[str, float]]], None],
+    ):
+        super().__init__()
+        self._file, self._state, self._stop, self._best = file, state, stop, best
+        self._batch_size, self._on_epoch = batch_size, on_epoch
+        self.rows: list[dict[str, float]] = list(state.progress.rows) if state else []
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Go on from what was kept."""
+        if self._state is None:
+            return
+        progress = self._state.progress
+        assign(self.model.variables, self._state.model, self._file)
+        assign(self.model.optimizer.variables, self._state.optimizer, self._file)
+        self._stop.best, self._stop.best_epoch, self._stop.wait = progress.best, progress.best_epoch - 1, progress.wait
+        self._stop.best_weights = self._state.best
+        self._best.best = progress.best
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write everything down."""
+        figures = {name: float(value) for name, value in sorted((logs or {}).items()) if name != "learning_rate"}
+        self.rows.append({"epoch": epoch + 1, **figures})
+        finished = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        progress = Progress(
+            self.rows, float(self._stop.best), self._stop.best_epoch + 1, self._stop.wait, finished, self._batch_size
+        )
+        state = State(
+            progress, values(self.model.variables), values(self.model.optimizer.variables), self._stop.best_weights
+        )
+        state.write(self._file)
+        self._on_epoch(self.rows)

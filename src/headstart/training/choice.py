@@ -1,0 +1,84 @@
+"""What is solved, what was chosen for it, and the classifier that comes of it: what all solved heads share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from headstart.training.cross_validation import Estimate, assign_folds, by_class, nothing_estimated
+from headstart.training.ridge import Solution
+
+_ABSENT = -20.0  # logit of a class without pictures; the largest of the others is never below 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is learned from.
+
+    Attributes:
+        features: float32 `(pictures, width)`.
+        labels: integer `(pictures,)`, numbers in `present`.
+        present: integer, the classes that have pictures, in order.
+        folds: see `headstart.training.cross_validation.assign_folds`.
+        seed: decides whatever is drawn.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    present: np.ndarray
+    folds: np.ndarray
+    seed: int
+
+    @classmethod
+    def of(cls, features: np.ndarray, labels: np.ndarray, seed: int) -> "Problem":
+        """Number the classes that occur without gaps, and assign the folds."""
+        present, numbered = np.unique(labels, return_inverse=True)
+        return cls(np.asarray(features, np.float32), numbered, present, assign_folds(numbered, seed), seed)
+
+    def sample(self, count: int) -> "Problem":
+        """So many rows at most, of every class its share."""
+        if len(self.labels) <= count:
+            return self
+        rows = by_class(self.labels, self.seed)[np.linspace(0, len(self.labels) - 1, count).astype(int)]
+        return Problem(self.features[rows], self.labels[rows], self.present, self.folds[rows], self.seed)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What cross-validation chose.
+
+    Attributes:
+        penalty: the best one.
+        estimate: what it is worth.
+        gamma: of a kernel head.
+        tried: log loss of everything that was tried; empty where nothing could be held out.
+    """
+
+    penalty: float
+    estimate: Estimate
+    gamma: float = 0.0
+    tried: dict[float, float] = field(default_factory=dict)
+
+
+def choose(penalties: Sequence[float], estimates: Sequence[Estimate], classes: int, gamma: float = 0.0) -> Choice:
+    """The penalty with the lowest log loss; the middle one where nothing could be held out."""
+    if not estimates:
+        return Choice(penalties[len(penalties) // 2], nothing_estimated(classes), gamma)
+    tried = {penalty: estimate.loss for penalty, estimate in zip(penalties, estimates, strict=True)}
+    best = min(range(len(estimates)), key=lambda index: estimates[index].loss)
+    return Choice(penalties[best], estimates[best], gamma, tried)
+
+
+def classifier(
+    solution: Solution, estimate: Estimate, present: np.ndarray, classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores scaled to logits, with columns for classes without pictures.
+
+    Logits of the classes that are present sum to zero for every picture, so the largest is never below zero, and a
+    constant far below that is a probability of next to nothing, whatever the picture.
+    """
+    kernel = np.zeros((len(solution.kernel), classes), np.float32)
+    bias = np.full(classes, _ABSENT, np.float32)
+    kernel[:, present] = solution.kernel * np.float32(estimate.scale)
+    bias[present] = solution.bias * np.float32(estimate.scale) + estimate.bias
+    return kernel, bias

@@ -1,0 +1,177 @@
+"""What a choice is worth, estimated on the training pictures alone: folds, held-out scores, their temperature.
+
+Every picture is scored once by a head that has not seen it. All heads are compared on the same folds, picture by
+picture, so that what is hard for every head does not blur the difference between them.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize  # type: ignore[import-untyped]
+
+from headstart.progress import Advance
+
+FOLDS = 5
+
+USUAL_SCALE = 8.0
+"""Of scores that cannot be checked on pictures held out; 7 to 10 is what fits on real pictures."""
+
+_SCALES = (0.0, 100.0)
+
+Scorer = Callable[[np.ndarray, np.ndarray, np.ndarray], Sequence[np.ndarray]]
+"""Fits on features and labels of some rows, and scores the features of others, once for each strength."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How one choice does on pictures that it was not fitted on.
+
+    Attributes:
+        losses: float32 `(pictures,)`, log loss of each held-out picture, in nats; empty where there were too few
+            pictures to hold any out.
+        hits: bool `(pictures,)`, whether the most probable class was the true one.
+        scale: what scores are multiplied with before the softmax, the inverse of a temperature.
+        bias: float32 `(classes,)`, what is added then; sums to zero.
+    """
+
+    losses: np.ndarray
+    hits: np.ndarray
+    scale: float
+    bias: np.ndarray
+
+    @property
+    def loss(self) -> float:
+        """Mean log loss."""
+        return _mean(self.losses)
+
+    @property
+    def loss_error(self) -> float:
+        """Standard error of `loss`."""
+        return standard_error(self.losses)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pictures that were classified rightly."""
+        return _mean(self.hits)
+
+    @property
+    def accuracy_error(self) -> float:
+        """Standard error of `accuracy`."""
+        return standard_error(self.hits)
+
+
+def assign_folds(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Deal the pictures of each class out to the folds, in random order.
+
+    Args:
+        labels: integer `(pictures,)`.
+        seed: decides the order.
+
+    Returns:
+        Integer `(pictures,)`, the fold in which each picture is held out. The only picture of a class is never held
+        out, since nothing could be learned of its class: its fold is -1.
+    """
+    counts = np.bincount(labels)
+    order = by_class(labels, seed)
+    order = order[counts[labels[order]] > 1]
+    folds = np.full(len(labels), -1)
+    folds[order] = np.arange(len(order)) % FOLDS
+    return folds
+
+
+def by_class(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Row numbers, class by class, in random order within each."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    return order[np.argsort(labels[order], kind="stable")]
+
+
+def cross_validate(
+    scorer: Scorer, features: np.ndarray, labels: np.ndarray, folds: np.ndarray, advance: Advance
+) -> list[Estimate]:
+    """Estimate what each strength of a scorer is worth.
+
+    Args:
+        scorer: is called with the features and labels of the rows to fit on, and the features of those to score.
+        features: float32 `(pictures, width)`.
+        labels: integer `(pictures,)`.
+        folds: see `assign_folds`.
+        advance: told of every fold.
+
+    Returns:
+        One estimate for each strength; none where nothing can be held out.
+    """
+
+    def score(held: np.ndarray) -> Sequence[np.ndarray]:
+        scores = scorer(features[~held], labels[~held], features[held])
+        advance(1)
+        return scores
+
+    parts = [folds == fold for fold in range(FOLDS) if np.any(folds == fold)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        scored = list(pool.map(score, parts))
+    truth = np.concatenate([labels[held] for held in parts]) if parts else labels[:0]
+    return [estimate(np.concatenate(scores), truth) for scores in zip(*scored, strict=True)]
+
+
+def estimate(scores: np.ndarray, labels: np.ndarray) -> Estimate:
+    """Turn held-out scores into logits, and count.
+
+    Temperature scaling with a bias for each class (Guo et al., On Calibration of Modern Neural Networks, ICML 2017;
+    Alexandari et al., ICML 2020), against labels that are smoothed by one picture's worth (Platt, Probabilistic
+    Outputs for Support Vector Machines, 1999): a handful of pictures, all of them right, are no reason for certainty.
+    Biases have a standard normal prior, so that they stay small where pictures are few.
+
+    Args:
+        scores: float32 `(pictures, classes)`.
+        labels: integer `(pictures,)`.
+    """
+    count, classes = scores.shape
+    targets = np.full((count, classes), 1 / (count + 2) / classes, np.float32)
+    targets[np.arange(count), labels] += np.float32(1 - 1 / (count + 2))
+
+    def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        bias = parameters[1:]
+        logs = _log_softmax(_logits(scores, parameters[0], bias))
+        rest = np.exp(logs) - targets
+        gradient = np.concatenate([[np.vdot(rest, scores)], rest.sum(axis=0) + bias]) / count
+        return float((bias @ bias / 2 - np.vdot(targets, logs)) / count), gradient
+
+    start = np.concatenate([[USUAL_SCALE], np.zeros(classes)])
+    limits = [_SCALES] + [(None, None)] * classes
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=limits, options={"gtol": 1e-4})
+    scale, bias = float(found.x[0]), found.x[1:] - found.x[1:].mean()
+    logits = _logits(scores, scale, bias)
+    losses = -_log_softmax(logits)[np.arange(count), labels]
+    return Estimate(losses, logits.argmax(axis=1) == labels, scale, bias.astype(np.float32))
+
+
+def nothing_estimated(classes: int) -> Estimate:
+    """What stands for an estimate where no picture could be held out."""
+    return Estimate(np.zeros(0, np.float32), np.zeros(0, bool), USUAL_SCALE, np.zeros(classes, np.float32))
+
+
+def clearly_better(one: Estimate, other: Estimate, errors: float = 1.0) -> bool:
+    """Whether one choice has a lower log loss than the other by more than so many standard errors of the difference."""
+    gains = other.losses - one.losses
+    return len(gains) > 1 and _mean(gains) > errors * standard_error(gains)
+
+
+def standard_error(values: np.ndarray) -> float:
+    """Standard error of a mean; not a number where there are fewer than two values."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _logits(scores: np.ndarray, scale: float, bias: np.ndarray) -> np.ndarray:
+    return np.asarray(scores * np.float32(scale) + bias.astype(np.float32))
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

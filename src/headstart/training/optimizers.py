@@ -1,0 +1,75 @@
+"""Optimizers and learning rates, as the recipe says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from headstart.recipe import LEARNING_RATES, Recipe
+from headstart.specs import parse_schedule
+
+_NOT_DECAYED = ("bias", "gamma", "beta")
+
+
+def make_optimizer(
+    recipe: Recipe, phase: str, steps: int, scales: Mapping[str, float] | None = None
+) -> keras.optimizers.Optimizer:
+    """The optimizer of one phase of a training.
+
+    Args:
+        recipe: optimizer, learning rate, schedule, warm-up, epochs, weight decay.
+        phase: `head`, `finetune` or `scratch`: what the usual learning rate depends on.
+        steps: per epoch.
+        scales: the learning rate of a variable is multiplied by this, by the variable's path; 1 where it has none.
+    """
+    rate = recipe.learning_rate or LEARNING_RATES[phase][recipe.optimizer]
+    options: dict[str, Any] = {"learning_rate": _schedule(recipe, rate, steps)}
+    if recipe.weight_decay:
+        options["weight_decay"] = recipe.weight_decay
+    elif recipe.optimizer == "adamw":
+        options["weight_decay"] = 0.0  # Keras' own default is not nothing
+    if recipe.optimizer == "sgd":
+        options |= {"momentum": 0.9, "nesterov": True}
+    if recipe.optimizer == "amsgrad":
+        options["amsgrad"] = True
+    optimizer = _with_scales(_KINDS[recipe.optimizer], scales or {})(**options)
+    optimizer.exclude_from_weight_decay(var_names=list(_NOT_DECAYED))
+    return optimizer
+
+
+_KINDS: dict[str, type[keras.optimizers.Optimizer]] = {
+    "adamw": keras.optimizers.AdamW,
+    "adam": keras.optimizers.Adam,
+    "amsgrad": keras.optimizers.Adam,
+    "sgd": keras.optimizers.SGD,
+    "adadelta": keras.optimizers.Adadelta,
+}
+
+
+def _schedule(recipe: Recipe, rate: float, steps: int) -> Any:
+    schedule = parse_schedule(recipe.schedule)
+    if schedule.kind == "decay":
+        return keras.optimizers.schedules.InverseTimeDecay(rate, 1, schedule.rate)
+    warmup = round(recipe.warmup * steps)
+    if schedule.kind == "constant" and not warmup:
+        return rate
+    rising = {"initial_learning_rate": 0.0, "warmup_target": rate, "warmup_steps": warmup}
+    return keras.optimizers.schedules.CosineDecay(
+        **(rising if warmup else {"initial_learning_rate": rate}),
+        decay_steps=max(1, recipe.epochs * steps - warmup),
+        alpha=1.0 if schedule.kind == "constant" else 0.0,
+    )
+
+
+def _with_scales(
+    kind: type[keras.optimizers.Optimizer], scales: Mapping[str, float]
+) -> type[keras.optimizers.Optimizer]:
+    """The optimizer with a learning rate for each variable, by the method Keras' documentation says to override."""
+    if not scales:
+        return kind
+
+    class Scaled(kind):
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            super().update_step(gradient, variable, learning_rate * scales.get(variable.path, 1.0))
+
+    return Scaled

@@ -1,0 +1,158 @@
+"""What the stages of one training have in common, and what each of them leaves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from headstart.evaluation.evaluate import of_both_classes
+from headstart.features.extract import Extraction
+from headstart.features.runtime import KerasRuntime
+from headstart.images.dataset import Dataset, Labelled, make_dataset
+from headstart.images.sources import Quarantined, Side
+from headstart.models.assemble import Network, assemble
+from headstart.models.cut import Parts
+from headstart.models.freeze import Freezer, first_trainable
+from headstart.recipe import BatchNorm, Recipe
+from headstart.specs import HeadSpec, parse_unfreeze
+from headstart.training.batches import Batches, Kept
+from headstart.training.fit import Places
+from headstart.training.keeping import Frozen, Keeper
+from headstart.workplace import WORK
+
+_USUAL_SHARE = 0.2  # of validation pictures, where val is a folder and so no share
+
+
+@dataclass
+class Session:
+    """One training: what it works with.
+
+    Attributes:
+        recipe: every choice.
+        keeper: runs frozen parts over the pictures.
+        networks: the backbones.
+        classes: how many there are.
+        folder: where states, checkpoints and logs go.
+        show: whether to draw progress bars.
+        on_epoch: told, after every epoch, of the stage's name and of all its rows so far.
+        data: the pictures on their sides, once it is known which can be decoded.
+        left_out: files that cannot be.
+    """
+
+    recipe: Recipe
+    keeper: Keeper
+    networks: Sequence[Network]
+    classes: int
+    folder: Path
+    show: bool
+    on_epoch: Callable[[str, list[dict[str, Any]]], None] = lambda name, rows: None
+    data: Dataset | None = None
+    left_out: list[Quarantined] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._freezers = [Freezer(network.model) for network in self.networks]
+
+    def assemble(self, head: HeadSpec) -> keras.Model:
+        """The networks with a new head."""
+        size = self.keeper.decode.height
+        return assemble(self.networks, size, head, self.classes, self.recipe.output)
+
+    def draw(self, unfreeze: str, batchnorm: BatchNorm) -> None:
+        """Freeze and unfreeze the layers of every network."""
+        spec = parse_unfreeze(unfreeze)
+        for network, freezer in zip(self.networks, self._freezers, strict=True):
+            freezer.apply(first_trainable(network.model, spec), batchnorm)
+
+    def places(self, stage: str) -> Places:
+        """Where a stage leaves its traces."""
+        logs = Path(self.recipe.tensorboard) if self.recipe.tensorboard else self.folder / "tensorboard"
+        return Places(self.folder / WORK / f"{stage}.safetensors", self.folder / "checkpoints" / stage, logs / stage)
+
+    def keep(self, parts: Parts) -> "Cut":
+        """Keep what the frozen part gives for the centre view of every picture, and split the pictures."""
+        frozen = self.keeper.freeze(parts)
+        features = self.keeper.keep(frozen)
+        if self.data is None:
+            share = self.recipe.val if isinstance(self.recipe.val, float) else _USUAL_SHARE
+            test = self.recipe.test if isinstance(self.recipe.test, float) else None
+            self.data = make_dataset(self.keeper.listing, features.digests, share, test, self.recipe.seed)
+            self.left_out = features.quarantined
+            self.data.warn_of_leaks()
+        return Cut(parts, frozen, features)
+
+    def side(self, side: Side) -> Labelled:
+        """The pictures on one side."""
+        assert self.data is not None, "the pictures are split when the first features are kept"
+        return self.data.side(side)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A model that is cut, with what its frozen part gives.
+
+    Attributes:
+        parts: the halves.
+        frozen: the frozen one, ready to run.
+        features: what it gives for the centre view of every picture.
+    """
+
+    parts: Parts
+    frozen: Frozen
+    features: Extraction
+
+    def probabilities(self, pictures: Labelled, single: bool) -> np.ndarray:
+        """What the model says of pictures, float32 `(pictures, classes)`.
+
+        Args:
+            pictures: which.
+            single: whether it ends in one sigmoid unit.
+        """
+        runtime = KerasRuntime(self.parts.trainable, traced=False)
+        batches = Batches(Kept([self.features]), pictures.paths, pictures.labels, 32)
+        rows = []
+        for number in range(len(batches)):
+            given = batches[number][0]
+            rows.append(runtime(*(given if isinstance(given, tuple) else (given,)))[0])
+        return of_both_classes(np.concatenate(rows)) if single else np.concatenate(rows)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage of a training has come to.
+
+    Attributes:
+        name: `head`, `finetune` or `scratch`.
+        model: the whole classifier.
+        cut: its halves as they were trained.
+        head: what it ends in, with `auto` resolved.
+        weights: of the model at the end of the stage.
+        history: one row per epoch, or per choice that was tried where the head was solved.
+        chosen_on_val: whether the validation pictures decided anything, so that their figures are not clean.
+        interrupted: whether a person stopped it.
+        seconds: how long it took, features and all.
+        probabilities: what the model says of validation and test pictures, float32 `(pictures, classes)`.
+        details: what a person may want to know of how it was done.
+    """
+
+    name: str
+    model: keras.Model
+    cut: Cut
+    head: HeadSpec
+    weights: list[np.ndarray]
+    history: list[dict[str, Any]]
+    chosen_on_val: bool
+    interrupted: bool
+    seconds: float
+    probabilities: Mapping[Side, np.ndarray]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def finish(session: Session, name: str, model: keras.Model, cut: Cut, head: HeadSpec, **what: Any) -> Stage:
+    """A stage that has just been trained, with what it says of the pictures it is judged by."""
+    assert session.data is not None
+    single = session.recipe.output == "sigmoid"
+    said = {side: cut.probabilities(session.side(side), single) for side in session.data.evaluated_sides}
+    return Stage(name, model, cut, head, model.get_weights(), probabilities=said, **what)

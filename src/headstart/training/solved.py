@@ -1,0 +1,103 @@
+"""The stage of a head that is solved on kept features."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from headstart.models.cut import Parts, split
+from headstart.models.graft import graft_head
+from headstart.models.heads import CLASSIFIER, LANDMARKS, add_head
+from headstart.progress import bar
+from headstart.specs import HeadSpec
+from headstart.training.cross_validation import Estimate
+from headstart.training.session import Cut, Session, Stage, finish
+from headstart.training.solve import (
+    STEPS,
+    BestHead,
+    KernelHead,
+    LinearHead,
+    single_unit,
+    solve_best,
+    solve_kernel,
+    solve_linear,
+)
+
+
+def solve_stage(session: Session, head: HeadSpec) -> Stage:
+    """Freeze the backbone, solve the head on its features, and put the solution into a model.
+
+    Args:
+        session: the training.
+        head: `linear`, `kernel` or `auto`.
+    """
+    started = time.perf_counter()
+    session.draw("none", "frozen")
+    cut = session.keep(split(session.assemble(HeadSpec("linear"))))
+    solution, details = _solve(session, cut, head)
+    solved, head = _as_model(session, cut, solution)
+    model = session.assemble(head)
+    graft_head(model, solved)
+    cut = replace(cut, parts=Parts(cut.parts.frozen, solved))
+    history = [{"tried": value, "cross_validated_loss": loss} for value, loss in solution.tried.items()]
+    return finish(
+        session,
+        "head",
+        model,
+        cut,
+        head,
+        history=history,
+        chosen_on_val=False,
+        interrupted=False,
+        seconds=time.perf_counter() - started,
+        details=details,
+    )
+
+
+def _solve(session: Session, cut: Cut, head: HeadSpec) -> tuple[LinearHead | KernelHead, dict[str, Any]]:
+    train, seed = session.side("train"), session.recipe.seed
+    with bar("solving the head", STEPS[head.kind], "fits", session.show) as advance:
+        (vectors,) = cut.features.read(train.paths)
+        arguments = (vectors, train.labels, session.classes)
+        if head.kind == "auto":
+            best = solve_best(*arguments, head.landmarks, seed, advance)
+            return best.chosen, _details(best.chosen) | _compared(best)
+        if head.kind == "kernel":
+            kernel = solve_kernel(*arguments, head.landmarks, seed, advance)
+            return kernel, _details(kernel)
+        linear = solve_linear(*arguments, seed, advance)
+        return linear, _details(linear)
+
+
+def _as_model(session: Session, cut: Cut, solution: LinearHead | KernelHead) -> tuple[keras.Model, HeadSpec]:
+    """The head alone, from pooled features to probabilities, and what it is."""
+    (width,) = cut.parts.frontier[0]
+    head, weights = HeadSpec("linear"), [solution.kernel, solution.bias]
+    if isinstance(solution, KernelHead):
+        landmarks = len(solution.landmark_bias)
+        head = HeadSpec(f"kernel:{landmarks}", "kernel", landmarks=landmarks)
+    if session.recipe.output == "sigmoid":
+        weights = list(single_unit(solution.kernel, solution.bias))
+    features = keras.Input((width,), name="frontier")
+    model = keras.Model(features, add_head([features], head, session.classes, session.recipe.output))
+    if isinstance(solution, KernelHead):
+        model.get_layer(LANDMARKS).set_weights([solution.landmark_kernel, solution.landmark_bias])
+    model.get_layer(CLASSIFIER).set_weights(weights)
+    return model, head
+
+
+def _details(solution: LinearHead | KernelHead) -> dict[str, Any]:
+    details: dict[str, Any] = {"penalty": solution.penalty}
+    if isinstance(solution, KernelHead):
+        details |= {"gamma": solution.gamma, "landmarks": len(solution.landmark_bias)}
+    return details
+
+
+def _compared(best: BestHead) -> dict[str, Any]:
+    return {"cross_validated": {"linear": _plain(best.linear), "kernel": _plain(best.kernel)}}
+
+
+def _plain(estimate: Estimate) -> dict[str, float | None]:
+    known = len(estimate.losses) > 0
+    return {"accuracy": estimate.accuracy if known else None, "loss": estimate.loss if known else None}

@@ -1,0 +1,88 @@
+"""Every picture that can be used is on one side: its folder's, or the one its content draws."""
+
+from pathlib import Path
+
+import pytest
+
+from headstart.errors import DataError
+from headstart.images.dataset import Dataset, make_dataset
+from headstart.images.digest import picture_digest
+from headstart.images.sources import Listing, list_labelled
+
+
+def digests_of(listing: Listing) -> dict[str, str]:
+    return {picture.path: picture_digest(Path(picture.path).read_bytes()) for picture in listing.pictures}
+
+
+def made(listing: Listing, val: float = 0.25, test: float | None = None, seed: int = 0) -> Dataset:
+    return make_dataset(listing, digests_of(listing), val, test, seed)
+
+
+def sizes(data: Dataset) -> list[int]:
+    return [len(data.side(side).paths) for side in ("train", "val", "test")]
+
+
+def test_without_folders_for_sides_content_draws_them(pictures):
+    listing = list_labelled(pictures(cat=40, dog=40))
+    without, with_test = made(listing), made(listing, test=0.25)
+    assert sizes(without)[2] == 0
+    assert all(10 < size < 50 for size in sizes(with_test))
+    moved = [
+        (old.side, new.side)
+        for old, new in zip(without.examples, with_test.examples, strict=True)
+        if old.side != new.side
+    ]
+    assert set(moved) == {("train", "test")}
+    assert with_test.evaluated_sides == ("val", "test")
+
+
+def test_a_validation_folder_stays_and_the_test_part_comes_from_the_training_pictures(pictures, tmp_path):
+    pictures(at="data/train", cat=20, dog=20)
+    pictures(at="data/val", first=500, cat=5, dog=5)
+    data = made(list_labelled(tmp_path / "data"), test=0.25)
+    assert sizes(data)[1] == 10
+    assert sizes(data)[0] + sizes(data)[2] == 40
+    assert 4 <= sizes(data)[2] <= 16
+    assert all("/val/" in path for path in data.side("val").paths)
+
+
+def test_a_test_folder_stays_and_a_share_is_not_drawn_beside_it(pictures, tmp_path):
+    listing = list_labelled(pictures(at="a", cat=20, dog=20), test=pictures(at="b", first=500, cat=3, dog=3))
+    assert made(listing, test=0.25).examples == made(listing).examples
+    assert sizes(made(listing))[2] == 6
+    assert 4 <= sizes(made(listing))[1] <= 16
+
+
+def test_folders_for_all_sides_leave_nothing_to_draw(pictures, tmp_path):
+    for first, side in enumerate(("train", "val", "test")):
+        pictures(at=f"data/{side}", first=500 * first, cat=3, dog=3)
+    assert sizes(made(list_labelled(tmp_path / "data"), test=0.3)) == [6, 6, 6]
+
+
+def test_a_listed_class_without_pictures_is_a_class(pictures):
+    data = made(list_labelled(pictures(cat=9, dog=9), classes=["dog", "cow", "cat"]))
+    assert data.classes == ("dog", "cow", "cat")
+    assert set(data.side("train").labels) == {0, 2}
+
+
+def test_a_class_of_which_nothing_can_be_decoded_is_refused_listed_or_not(pictures):
+    folder = pictures(cat=9, dog=9, cow=2)
+    for classes in (None, ["dog", "cow", "cat", "hen"]):
+        listing = list_labelled(folder, classes=classes)
+        digests = {path: digest for path, digest in digests_of(listing).items() if "/cow/" not in path}
+        with pytest.raises(DataError) as caught:
+            make_dataset(listing, digests, 0.25, None, 0)
+        assert str(caught.value) == (
+            f"class 'cow' in {folder}, without the files that cannot be decoded, has no pictures. "
+            "Add some, or remove the folder."
+        )
+
+
+def test_a_test_part_that_would_be_empty_is_refused(pictures):
+    folder = pictures(cat=2, dog=2)
+    with pytest.raises(DataError) as caught:
+        made(list_labelled(folder), test=0.2)
+    assert str(caught.value) == (
+        f"no picture is left for testing in {folder}: the classes have too few different pictures, or the test folders "
+        "hold none that can be decoded. Add some, or go without a test part."
+    )
