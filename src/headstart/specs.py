@@ -14,7 +14,7 @@ MOST_UNITS = 65_536
 MOST_VIEWS = 1000
 """Random views kept of each picture, at most."""
 
-LANDMARKS = 1000
+LANDMARKS = 3000
 """Landmarks of a kernel head, unless told otherwise."""
 
 HeadKind = Literal["auto", "linear", "kernel", "layers"]

@@ -9,7 +9,7 @@ On a network's features this is Top-Tuning (Alfano et al., arXiv 2209.07932).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular  # type: ignore[import-untyped]
+from scipy.linalg import cholesky, solve_triangular
 
 _JITTER = 1e-4  # of a diagonal of ones; bounds what landmarks that are nearly the same can do
 _SMALLEST_DISTANCE = 1e-3  # squared; below it, 32 bits cannot tell directions apart well enough

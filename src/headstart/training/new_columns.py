@@ -11,8 +11,8 @@ error: Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2nd e
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize  # type: ignore[import-untyped]
-from scipy.special import log_softmax, logsumexp  # type: ignore[import-untyped]
+from scipy.optimize import minimize
+from scipy.special import log_softmax, logsumexp
 from threadpoolctl import threadpool_limits
 
 from headstart.training.cross_validation import FOLDS, assign_folds, standard_error
