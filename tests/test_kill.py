@@ -15,7 +15,10 @@ from headstart.features.extract import BATCH
 from headstart.features.store import Store
 from tests.conftest import make_picture, write_picture
 
-OPTIONS = ("--backbone", "mobilenet_0.25", "--weights", "none", "--image-size", "64", "--precision", "f32", "--json")
+OPTIONS = (
+    *("--backbone", "mobilenet_0.25", "--weights", "none", "--image-size", "64", "--precision", "f32", "--json"),
+    *("--strategy", "head", "--head", "linear"),
+)
 PICTURES = 600
 
 
@@ -75,7 +78,7 @@ def check_kills(data: Path, tmp_path: Path, kills: int) -> None:
     assert (found["extracted"], found["reused"]) == (PICTURES - before, before)
     assert kept() == PICTURES
     assert all(space.verify().damaged == 0 for space in Store().spaces())
-    assert not list(tmp_path.glob("run*"))  # nor is there half a RUN
+    assert not list(tmp_path.glob("run*/bundle.json"))  # nor is there half a RUN
 
 
 def test_three_kills_during_extraction_lose_nothing_that_was_kept(data, tmp_path):
@@ -113,8 +116,9 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
-def refusal(data: Path, out: Path, **environment: str) -> str:
+def refusal(data: Path, out: Path, *options: object, **environment: str) -> str:
     command = [str(Path(sys.executable).parent / "headstart"), "train", str(data), "--out", str(out), *OPTIONS]
+    command += map(str, options)
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
@@ -134,6 +138,15 @@ def test_a_run_on_a_full_disk_is_one_line_and_the_store_keeps_the_rest(data, tmp
     )
     assert list(small_disk.iterdir()) == []
     assert finish(data, tmp_path / "run")["extracted"] == 0
+
+
+def test_a_disk_that_fills_up_while_epochs_run_is_one_line(data, tmp_path, small_disk):
+    (small_disk / "filled").write_bytes(bytes(600_000))
+    message = refusal(data, small_disk / "run", "--strategy", "finetune", "--augment", "none", "--epochs", 2)
+    assert message == (
+        f"Error: cannot write to {small_disk}/run/checkpoints/finetune: the disk is full. Free some space there; "
+        "`headstart train --resume` goes on from the last epoch that was kept.\n"
+    )
 
 
 def test_a_read_only_store_is_one_line(data, tmp_path, small_disk):

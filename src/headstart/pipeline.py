@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from headstart.bundle import Run
-from headstart.errors import RecipeError
+from headstart.errors import DataError, RecipeError
 from headstart.features.store import Store
 from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
 from headstart.images.decode import DecodeRecipe
@@ -19,6 +19,8 @@ from headstart.images.sources import Listing, list_labelled
 from headstart.models.assemble import Network, build_network
 from headstart.models.backbones import Backbone, backbones, find_backbone
 from headstart.models.cut import join
+from headstart.models.imagenet import CLASSES as IMAGENET_CLASSES
+from headstart.models.imagenet import imagenet_classifier, imagenet_labels
 from headstart.progress import waiting
 from headstart.recipe import Recipe
 from headstart.specs import HeadSpec, parse_head
@@ -70,7 +72,27 @@ class _Begun:
 
 def _list(recipe: Recipe) -> Listing:
     val, test = (place if isinstance(place, str) else None for place in (recipe.val, recipe.test))
-    return list_labelled(recipe.data, val, test, read_labels(recipe.labels) if recipe.labels else None)
+    classes: Sequence[str] | None = read_labels(recipe.labels) if recipe.labels else None
+    if recipe.extend_imagenet:
+        folders = list_labelled(recipe.data, val, test, None).classes
+        classes = _behind_imagenet(folders, classes)
+    return list_labelled(recipe.data, val, test, classes)
+
+
+def _behind_imagenet(folders: Sequence[str], listed: Sequence[str] | None) -> list[str]:
+    """ImageNet's classes and the new ones behind them; a file of labels holds the former first, in their order."""
+    old = imagenet_labels() if listed is None else list(listed[:IMAGENET_CLASSES])
+    if len(old) < IMAGENET_CLASSES:
+        raise DataError(
+            f"extend_imagenet takes a file of labels with the {IMAGENET_CLASSES} classes of ImageNet first; "
+            f"it has {len(old)} lines. Leave --labels out for Keras' own names."
+        )
+    known = set(old)
+    behind = folders if listed is None else listed[IMAGENET_CLASSES:] or folders
+    new = [name for name in behind if name not in known]
+    if not new:
+        raise DataError("all classes are classes of ImageNet already, so there is nothing to extend it with.")
+    return [*old, *new]
 
 
 def _begin(recipe: Recipe) -> _Begun:
@@ -90,8 +112,14 @@ def _open_session(recipe: Recipe, listing: Listing, store: Store, place: Workpla
     chosen = [find_backbone(name) for name in recipe.backbones]
     size = recipe.image_size or max(backbone.size for backbone in chosen)
     decode = DecodeRecipe(size, size, recipe.fit)
+    extended = None
     with waiting(f"preparing {recipe.backbone}", show):
-        networks = [_network(backbone, recipe, size) for backbone in chosen]
+        if recipe.extend_imagenet:
+            network, kernel, bias = imagenet_classifier(chosen[0], recipe.weights, size)
+            extended = (kernel, bias)
+            networks = [network]
+        else:
+            networks = [_network(backbone, recipe, size) for backbone in chosen]
     histories: dict[str, Sequence[dict[str, Any]]] = {}
 
     def write_down(stage: str, rows: list[dict[str, Any]]) -> None:
@@ -99,7 +127,8 @@ def _open_session(recipe: Recipe, listing: Listing, store: Store, place: Workpla
         write_history(place.path, histories)
 
     keeper = Keeper(recipe, listing, decode, store, show)
-    return Session(recipe, keeper, networks, len(listing.classes), place.path, show, write_down)
+    classes = len(listing.classes)
+    return Session(recipe, keeper, networks, classes, place.path, show, write_down, extended)
 
 
 def _network(backbone: Backbone, recipe: Recipe, size: int) -> Network:

@@ -249,25 +249,48 @@ class Recipe:
 
     def _contradictions(self) -> Iterator[str]:
         """What is well said, but does not go together."""
-        head, ops = parse_head(self.head), parse_ops(self.augmentations)
-        if self.output == "sigmoid" and self.loss in ("sparse", "categorical"):
-            yield f"loss {self.loss} is for softmax; one sigmoid unit takes the binary loss."
-        if self.strategy == "scratch" and self.weights != "none" and self.weights != Recipe.weights:
+        yield from self._against_strategy()
+        yield from self._against_beginning()
+        yield from self._against_head()
+        if parse_schedule(self.schedule).kind == "decay" and self.warmup:
+            yield "warmup goes with schedules constant and cosine; decay falls from the first step on."
+
+    def _against_strategy(self) -> Iterator[str]:
+        backbone_alone = self.unfreeze == "none" and self.batchnorm != "trainable"
+        if self.strategy == "scratch" and self.weights not in (Recipe.weights, "none"):
             yield "strategy scratch begins with random weights; leave --weights out."
         if self.strategy == "head" and self.unfreeze not in (None, "none"):
             yield f"strategy head trains nothing of the backbone; unfreeze {self.unfreeze!r} needs finetune or auto."
-        if self.strategy in ("finetune", "auto") and self.unfreeze == "none" and self.batchnorm != "trainable":
+        if self.strategy == "head" and self.batchnorm in ("follow", "trainable"):
+            yield f"strategy head runs the backbone once; BatchNorm {self.batchnorm} is for finetune and auto."
+        if self.strategy in ("finetune", "auto") and backbone_alone:
             yield f"unfreeze none leaves strategy {self.strategy} no layer of the backbone to train; that is head."
+
+    def _against_beginning(self) -> Iterator[str]:
         if self.from_run is not None and self.head_from is not None:
             yield "from_run takes the head along; leave head_from out."
         if self.from_run is not None and self.strategy in ("scratch", "auto"):
             yield f"from_run goes on from a finished run; strategy {self.strategy} begins with a head of its own."
+        if self.from_run is not None and self.batchnorm == "adapt":
+            yield "from_run takes the statistics of BatchNorm along; batchnorm adapt would estimate them for nothing."
         if self.head_from is not None and self.strategy != "finetune":
             yield f"head_from is where strategy finetune begins; strategy {self.strategy} makes its own head."
+
+    def _against_head(self) -> Iterator[str]:
+        head, ops, views = parse_head(self.head), parse_ops(self.augmentations), parse_augment(self.augment)
+        solved = self.strategy == "head" and head.is_solved
+        if self.output == "sigmoid" and self.loss in ("sparse", "categorical"):
+            yield f"loss {self.loss} is for softmax; one sigmoid unit takes the binary loss."
+        if self.extend_imagenet and (self.strategy != "head" or self.weights == "none" or len(self.backbones) > 1):
+            yield "extend_imagenet starts from one backbone's own pretrained classifier, with strategy head."
         if self.extend_imagenet and (self.output != "softmax" or head.kind == "layers" or self.tap is not None):
             yield "extend_imagenet extends the backbone's own classifier: softmax, without layers before it or a tap."
-        if self.strategy == "head" and head.is_solved and any(op.kind in MIXING for op in ops):
+        if self.output == "sigmoid" and any(op.kind in MIXING for op in ops):
+            yield "mixup and cutmix take softmax; leave them out with one sigmoid unit."
+        if solved and any(op.kind in MIXING for op in ops):
             yield "mixup and cutmix are for heads that are fitted; a solved one takes pictures as they are."
+        if solved and views.mode in ("views", "stream"):
+            yield f"augment {self.augment} is for what is fitted; head {self.head} takes pictures as they are."
 
 
 def _is_whole(annotation: Any) -> bool:

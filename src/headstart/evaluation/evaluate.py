@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+MANY_CLASSES = 200
+"""With more classes than this, those that play no part in an evaluation are not listed in it."""
+
 _SMALLEST_PROBABILITY = 1e-7  # the same bound that Keras puts on the probabilities in its cross-entropy
 
 
@@ -32,8 +35,8 @@ class Figures:
         accuracy: share of pictures whose most probable class is the true one, 0 to 1.
         loss: mean cross-entropy in nats.
         n: pictures.
-        per_class: by class name.
-        confusion: `confusion[true][predicted]`, numbers of pictures, in the order of the classes.
+        per_class: by class name; of more than `MANY_CLASSES`, those alone that occur or were predicted.
+        confusion: `confusion[true][predicted]`, numbers of pictures, in the order of `per_class`.
     """
 
     accuracy: float
@@ -59,6 +62,9 @@ def figures(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str
     confusion = np.zeros((len(classes), len(classes)), int)
     np.add.at(confusion, (labels, predicted), 1)
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    if len(classes) > MANY_CLASSES:
+        shown = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+        confusion, classes = confusion[np.ix_(shown, shown)], [classes[int(number)] for number in shown]
     return Figures(
         accuracy=float(np.mean(predicted == labels)),
         loss=float(-np.mean(np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)))),

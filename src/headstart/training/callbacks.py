@@ -6,9 +6,13 @@ from typing import Any
 
 import keras
 
+from headstart.errors import require_free_space, storage_errors
 from headstart.progress import Advance
 from headstart.training.batches import Batches
-from headstart.training.state import Progress, State, assign, values
+from headstart.training.state import HINT, Plan, Progress, State, assign, values
+
+_HDF5_OVERHEAD = 4096  # what a file takes beside its arrays, for each of them
+_EVENTS = 1 << 16  # more than an epoch's events
 
 
 class StopAskedError(Exception):
@@ -45,6 +49,28 @@ def _figures(logs: dict[str, Any], names: tuple[str, ...]) -> str:
     return "  ".join(f"{name} {float(logs[name]):.4f}" for name in names if name in logs)
 
 
+class Room(keras.callbacks.Callback):
+    """Sees that there is room before anything is written by libraries that cannot do with a full disk.
+
+    HDF5 takes the process along, TensorFlow says that a resource is exhausted, as it does of memory.
+
+    Args:
+        checkpoints: where Keras writes weights.
+        logs: where TensorFlow writes its events.
+    """
+
+    def __init__(self, checkpoints: Path, logs: Path):
+        super().__init__()
+        self._checkpoints, self._logs = checkpoints, logs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Raise a `StorageError` where there is not."""
+        size = sum(array.nbytes + _HDF5_OVERHEAD for array in values(self.model.weights))
+        for folder, needed in ((self._checkpoints, size), (self._logs, _EVENTS)):
+            with storage_errors(folder, HINT):
+                require_free_space(folder, needed)
+
+
 class Memory(keras.callbacks.Callback):
     """Keeps the whole state of the training at the end of every epoch, and begins with what was kept.
 
@@ -55,7 +81,7 @@ class Memory(keras.callbacks.Callback):
         state: what was kept before; None at the very beginning.
         stop: the early stopping, which is part of the state.
         best: the checkpoint, which is part of it too.
-        batch_size: pictures per step.
+        plan: how long it goes on, and on what.
         on_epoch: told of all rows so far.
     """
 
@@ -65,12 +91,12 @@ class Memory(keras.callbacks.Callback):
         state: State | None,
         stop: keras.callbacks.EarlyStopping,
         best: keras.callbacks.ModelCheckpoint,
-        batch_size: int,
+        plan: Plan,
         on_epoch: Callable[[list[dict[str, float]]], None],
     ):
         super().__init__()
         self._file, self._state, self._stop, self._best = file, state, stop, best
-        self._batch_size, self._on_epoch = batch_size, on_epoch
+        self._plan, self._on_epoch = plan, on_epoch
         self.rows: list[dict[str, float]] = list(state.progress.rows) if state else []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -90,7 +116,7 @@ class Memory(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch + 1, **figures})
         finished = self.model.stop_training or epoch + 1 == self.params["epochs"]
         progress = Progress(
-            self.rows, float(self._stop.best), self._stop.best_epoch + 1, self._stop.wait, finished, self._batch_size
+            self.rows, float(self._stop.best), self._stop.best_epoch + 1, self._stop.wait, finished, self._plan
         )
         state = State(
             progress, values(self.model.variables), values(self.model.optimizer.variables), self._stop.best_weights

@@ -11,12 +11,12 @@ from types import FrameType
 
 import keras
 
-from headstart.errors import storage_errors
+from headstart.errors import RunError, storage_errors
 from headstart.progress import training_bar
 from headstart.training.batches import Batches
-from headstart.training.callbacks import Memory, StopAskedError, Turn
+from headstart.training.callbacks import Memory, Room, StopAskedError, Turn
 from headstart.training.objective import Objective
-from headstart.training.state import Progress, read_state
+from headstart.training.state import Plan, Progress, read_state
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,7 @@ def fit(
     optimizer: keras.optimizers.Optimizer,
     train: Batches,
     val: Batches,
-    epochs: int,
-    patience: int,
-    batch_size: int,
+    plan: Plan,
     places: Places,
     label: str = "training",
     show: bool = False,
@@ -96,41 +94,45 @@ def fit(
         optimizer: not yet used.
         train: what it learns from.
         val: what decides when to stop.
-        epochs: at most so many.
-        patience: epochs without a better validation loss after which it stops.
-        batch_size: of `train`, to be written down.
+        plan: how long it goes on, and on what.
         places: where the state, checkpoints and logs go.
         label: what the progress bar calls it.
         show: whether to draw one.
         on_epoch: told of all rows after every epoch.
 
     Raises:
-        RunError: if the state is damaged.
+        RunError: if the state is damaged, or that of a training on other pictures.
         StorageError: if something cannot be written.
         KeyboardInterrupt: if it is interrupted before there is anything to keep.
     """
     state = read_state(places.state)
+    if state is not None and state.progress.plan != plan:
+        raise RunError(
+            f"the pictures are not those that {places.state.stem} was interrupted on. "
+            f"Remove {places.state} to begin it again with those that are there now."
+        )
     if state is not None and state.progress.finished:
         model.set_weights(state.best)
         return _fitted(state.progress, interrupted=False)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, objective.loss, metrics=[objective.metric])
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=plan.patience, restore_best_weights=True)
     best = keras.callbacks.ModelCheckpoint(
         str(places.checkpoints / CHECKPOINT), monitor="val_loss", save_best_only=True, save_weights_only=True
     )
     begun = len(state.progress.rows) if state else 0
-    with training_bar(label, len(train) * epochs, show) as (advance, say), ctrl_c() as asked_to_stop:
+    with training_bar(label, len(train) * plan.epochs, show) as (advance, say), ctrl_c() as asked_to_stop:
         advance(begun * len(train))
-        memory = Memory(places.state, state, stop, best, batch_size, on_epoch)
-        callbacks = [Turn(train, advance, say, asked_to_stop), stop, best, *_tensorboard(places.tensorboard), memory]
+        memory = Memory(places.state, state, stop, best, plan, on_epoch)
+        turn, room = Turn(train, advance, say, asked_to_stop), Room(places.checkpoints, places.tensorboard)
+        callbacks = [turn, stop, room, best, *_tensorboard(places.tensorboard), memory]
         train.begin(begun)
         try:
             model.fit(
                 train,
                 validation_data=val,
                 initial_epoch=begun,
-                epochs=epochs,
+                epochs=plan.epochs,
                 verbose=0,
                 shuffle=False,
                 callbacks=callbacks,

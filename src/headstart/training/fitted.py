@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from headstart.errors import RecipeError
 from headstart.models.blocks import blocks
 from headstart.models.cut import bytes_per_picture, split
 from headstart.models.layers import leaves
@@ -19,7 +20,7 @@ from headstart.training.mixed_precision import computing_in_16_bits
 from headstart.training.objective import class_weights, make_objective
 from headstart.training.optimizers import make_optimizer
 from headstart.training.session import Cut, Session, Stage, finish
-from headstart.training.state import read_state
+from headstart.training.state import Plan, read_state
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +41,13 @@ def fit_stage(session: Session, name: str, model: keras.Model, head: HeadSpec) -
     """
     started = time.perf_counter()
     cut = session.keep(split(model))
+    _refuse_boxes_of_vectors(session, name, cut)
     _say_the_price(session, name, cut)
     session.places(name).prepare()
     views, source = _source(session, name, cut)
     begin = [np.array(weight) for weight in model.get_weights()]
     state = read_state(session.places(name).state)
-    batch_size = state.progress.batch_size if state else _fitting_batch(session, cut)
+    batch_size = state.progress.plan.batch_size if state else _fitting_batch(session, cut)
     while True:
         try:
             fitted = _fit(session, name, cut, source, batch_size)
@@ -96,9 +98,7 @@ def _fit(session: Session, name: str, cut: Cut, source: Source, batch_size: int)
             optimizer,
             train,
             val,
-            recipe.epochs,
-            recipe.patience,
-            batch_size,
+            Plan(recipe.epochs, recipe.patience, batch_size, session.pictures()),
             session.places(name),
             {"head": "training the head", "finetune": "fine-tuning"}.get(name, "training"),
             session.show,
@@ -125,6 +125,17 @@ def _mixing(name: str, augmentations: str, augment: str) -> Sequence[Op]:
     if augment == "none":
         return ()
     return [op for op in parse_ops(augmentations) if op.kind in MIXING]
+
+
+def _refuse_boxes_of_vectors(session: Session, name: str, cut: Cut) -> None:
+    mixing = _mixing(name, session.recipe.augmentations, session.recipe.augment)
+    if any(op.kind == "cutmix" for op in mixing) and any(len(shape) != 3 for shape in cut.parts.frontier):
+        raise RecipeError(
+            [
+                "cutmix pastes boxes of pictures or feature maps, and what is kept here are vectors. Take mixup, or "
+                "unfreeze layers before the pooling."
+            ]
+        )
 
 
 def _scales(session: Session) -> dict[str, float]:

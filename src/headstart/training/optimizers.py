@@ -64,12 +64,24 @@ def _schedule(recipe: Recipe, rate: float, steps: int) -> Any:
 def _with_scales(
     kind: type[keras.optimizers.Optimizer], scales: Mapping[str, float]
 ) -> type[keras.optimizers.Optimizer]:
-    """The optimizer with a learning rate for each variable, by the method Keras' documentation says to override."""
+    """The optimizer with a learning rate for each variable.
+
+    Every update is proportional to the rate, so a part of the rate is that part of the way the variable has gone. In
+    `update_step`, where the rate itself is at hand, Keras gives TensorFlow's variables, which do not know their path.
+    """
     if not scales:
         return kind
+    scaled: list[keras.Variable] = []
 
     class Scaled(kind):
-        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            super().update_step(gradient, variable, learning_rate * scales.get(variable.path, 1.0))
+        def build(self, variables: list[keras.Variable]) -> None:
+            super().build(variables)
+            scaled[:] = [variable for variable in variables if variable.path in scales]
+
+        def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+            before = [keras.ops.copy(variable) for variable in scaled]
+            super().apply(grads, trainable_variables)
+            for variable, start in zip(scaled, before, strict=True):
+                variable.assign(start + scales[variable.path] * (variable - start))
 
     return Scaled

@@ -10,6 +10,7 @@ import numpy as np
 
 from headstart.evaluation.evaluate import of_both_classes
 from headstart.features.extract import Extraction
+from headstart.features.keys import space_digest
 from headstart.features.runtime import KerasRuntime
 from headstart.images.dataset import Dataset, Labelled, make_dataset
 from headstart.images.sources import Quarantined, Side
@@ -18,6 +19,7 @@ from headstart.models.cut import Parts
 from headstart.models.freeze import Freezer, first_trainable
 from headstart.recipe import BatchNorm, Recipe
 from headstart.specs import HeadSpec, parse_unfreeze
+from headstart.training.adapting import adapt_to
 from headstart.training.batches import Batches, Kept
 from headstart.training.fit import Places
 from headstart.training.keeping import Frozen, Keeper
@@ -35,6 +37,8 @@ class Session:
         keeper: runs frozen parts over the pictures.
         networks: the backbones.
         classes: how many there are.
+        extended: kernel `(width, 1000)` and bias `(1000,)` of the classifier that new classes are put behind; None
+            where there is no such.
         folder: where states, checkpoints and logs go.
         show: whether to draw progress bars.
         on_epoch: told, after every epoch, of the stage's name and of all its rows so far.
@@ -49,11 +53,22 @@ class Session:
     folder: Path
     show: bool
     on_epoch: Callable[[str, list[dict[str, Any]]], None] = lambda name, rows: None
+    extended: tuple[np.ndarray, np.ndarray] | None = None
     data: Dataset | None = None
     left_out: list[Quarantined] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._freezers = [Freezer(network.model) for network in self.networks]
+
+    @property
+    def _shares(self) -> tuple[float, float | None]:
+        """Of validation and test pictures."""
+        val, test = self.recipe.val, self.recipe.test
+        return val if isinstance(val, float) else _USUAL_SHARE, test if isinstance(test, float) else None
+
+    def adapt(self) -> None:
+        """Estimate the statistics of BatchNormalization anew on the training pictures."""
+        adapt_to(self.assemble(HeadSpec("linear")), self.keeper, *self._shares)
 
     def assemble(self, head: HeadSpec) -> keras.Model:
         """The networks with a new head."""
@@ -76,12 +91,16 @@ class Session:
         frozen = self.keeper.freeze(parts)
         features = self.keeper.keep(frozen)
         if self.data is None:
-            share = self.recipe.val if isinstance(self.recipe.val, float) else _USUAL_SHARE
-            test = self.recipe.test if isinstance(self.recipe.test, float) else None
-            self.data = make_dataset(self.keeper.listing, features.digests, share, test, self.recipe.seed)
+            self.data = make_dataset(self.keeper.listing, features.digests, *self._shares, self.recipe.seed)
             self.left_out = features.quarantined
             self.data.warn_of_leaks()
         return Cut(parts, frozen, features)
+
+    def pictures(self) -> str:
+        """The digest of the pictures, their labels and sides, in their order."""
+        assert self.data is not None, "the pictures are split when the first features are kept"
+        rows = [(example.digest, example.picture.label, example.side) for example in self.data.examples]
+        return space_digest({"pictures": rows})
 
     def side(self, side: Side) -> Labelled:
         """The pictures on one side."""

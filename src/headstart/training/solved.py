@@ -5,13 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from headstart.models.cut import Parts, split
 from headstart.models.graft import graft_head
 from headstart.models.heads import CLASSIFIER, LANDMARKS, add_head
-from headstart.progress import bar
+from headstart.progress import bar, waiting
 from headstart.specs import HeadSpec
 from headstart.training.cross_validation import Estimate
+from headstart.training.new_columns import solve_new_columns
 from headstart.training.session import Cut, Session, Stage, finish
 from headstart.training.solve import (
     STEPS,
@@ -52,6 +54,42 @@ def solve_stage(session: Session, head: HeadSpec) -> Stage:
         interrupted=False,
         seconds=time.perf_counter() - started,
         details=details,
+    )
+
+
+def extend_stage(session: Session, old_kernel: np.ndarray, old_bias: np.ndarray) -> Stage:
+    """Put new classes behind those of a classifier that stays as it is, and solve for them alone.
+
+    Pictures of classes that the classifier has already are not learned from.
+
+    Args:
+        session: the training; its network ends where the classifier begins.
+        old_kernel: float32 `(width, old classes)`.
+        old_bias: float32 `(old classes,)`.
+    """
+    started = time.perf_counter()
+    session.draw("none", "frozen")
+    head, old = HeadSpec("linear"), len(old_bias)
+    model = session.assemble(head)
+    cut = session.keep(split(model))
+    train = session.side("train")
+    new = np.flatnonzero(train.labels >= old)
+    (vectors,) = cut.features.read([train.paths[int(row)] for row in new])
+    arguments = (vectors.reshape(len(new), -1), train.labels[new] - old, old_kernel, old_bias)
+    with waiting("solving the new classes", session.show):
+        kernel, bias = solve_new_columns(*arguments, session.classes - old, session.recipe.seed)
+    model.get_layer(CLASSIFIER).set_weights([np.hstack([old_kernel, kernel]), np.concatenate([old_bias, bias])])
+    return finish(
+        session,
+        "head",
+        model,
+        cut,
+        head,
+        history=[],
+        chosen_on_val=False,
+        interrupted=False,
+        seconds=time.perf_counter() - started,
+        details={"old_classes": old, "new_classes": session.classes - old},
     )
 
 

@@ -19,8 +19,27 @@ from safetensors.numpy import save
 from headstart.errors import RunError, storage_errors
 from headstart.features.store import write_atomically
 
-_HINT = "Free some space there; `headstart train --resume` goes on from the last epoch that was kept."
+HINT = "Free some space there; `headstart train --resume` goes on from the last epoch that was kept."
+"""What to do when an epoch cannot be written down."""
+
 _PARTS = ("model", "optimizer", "best")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a training goes on, and on what.
+
+    Attributes:
+        epochs: at most so many.
+        patience: epochs without a better validation loss after which it stops.
+        batch_size: pictures per step.
+        pictures: the digest of the pictures, their labels and sides, in their order.
+    """
+
+    epochs: int
+    patience: int
+    batch_size: int
+    pictures: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +52,7 @@ class Progress:
         best_epoch: where it was, from 1.
         wait: epochs since then.
         finished: whether there is nothing left to do.
-        batch_size: pictures per step.
+        plan: what it was begun with.
     """
 
     rows: list[dict[str, float]]
@@ -41,7 +60,7 @@ class Progress:
     best_epoch: int
     wait: int
     finished: bool
-    batch_size: int
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -67,11 +86,11 @@ class State:
             StorageError: if the disk is full or cannot be written.
         """
         arrays = {
-            f"{part}.{number}": np.ascontiguousarray(array)
+            f"{part}.{number}": np.array(array, order="C")
             for part in _PARTS
             for number, array in enumerate(getattr(self, part))
         }
-        with storage_errors(file.parent, _HINT):
+        with storage_errors(file.parent, HINT):
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, save(arrays, {"progress": json.dumps(asdict(self.progress))}))
 
@@ -86,7 +105,8 @@ def read_state(file: Path) -> State | None:
         return None
     try:
         with safe_open(file, framework="numpy") as content:
-            progress = Progress(**json.loads(content.metadata()["progress"]))
+            told = json.loads(content.metadata()["progress"])
+            progress = Progress(**told | {"plan": Plan(**told["plan"])})
             names = list(content.keys())
             parts = [[content.get_tensor(name) for name in _in_order(names, part)] for part in _PARTS]
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:

@@ -20,7 +20,7 @@ from headstart.recipe import DEFAULT_UNFREEZE, BatchNorm
 from headstart.specs import HeadSpec, parse_head
 from headstart.training.fitted import fit_stage
 from headstart.training.session import Session, Stage
-from headstart.training.solved import solve_stage
+from headstart.training.solved import extend_stage, solve_stage
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,11 @@ def run_strategy(session: Session, begin: keras.Model | None = None, begin_head:
         begin_head: what that model ends in.
     """
     strategy = session.recipe.strategy
+    if session.recipe.batchnorm == "adapt" and strategy != "scratch":
+        session.adapt()
+    if session.extended is not None:
+        stage = extend_stage(session, *session.extended)
+        return Outcome(stage, (stage,))
     if strategy == "auto":
         return _head_then_finetune(session)
     stage = {"head": _head, "finetune": _finetune, "scratch": _scratch}[strategy](session, begin, begin_head)
