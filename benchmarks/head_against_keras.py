@@ -64,4 +64,5 @@ def main() -> None:
         print(f"| {name} | {accuracy:.4f} | {seconds:.1f} | {reference / seconds:.1f} |")
 
 
-main()
+if __name__ == "__main__":
+    main()

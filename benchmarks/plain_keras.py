@@ -1,10 +1,12 @@
-"""What a user writes when there is no headstart: the frozen backbone inside the graph, run again in every epoch.
+"""What a user writes when there is no headstart: the frozen layers inside the graph, run again in every epoch.
 
 Prints one JSON object with the validation accuracy and the seconds of the whole process.
 
     python benchmarks/plain_keras.py DATA --backbone mobilenet_0.25 --epochs 5
+    python benchmarks/plain_keras.py DATA --backbone inception_v3 --weights none --unfreeze 34
 
-DATA holds train/ and val/. The loader, the preprocessing and the training are Keras' own.
+DATA holds train/ and val/. With --unfreeze the last layers of the backbone are trained and BatchNorm stays
+frozen. The loader, the preprocessing and the training are Keras' own.
 """
 
 import time
@@ -35,6 +37,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="mobilenet_0.25", choices=NETWORKS)
     parser.add_argument("--weights", default="imagenet", choices=["imagenet", "none"])
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--unfreeze", type=int, default=0, help="train the last so many layers of the backbone, too")
     arguments = parser.parse_args()
 
     keras.utils.set_random_seed(0)
@@ -47,12 +50,16 @@ def main() -> None:
     backbone = getattr(keras.applications, constructor)(
         weights=weights, include_top=False, pooling="avg", input_shape=(side, side, 3), **options
     )
-    backbone.trainable = False
+    backbone.trainable = arguments.unfreeze > 0
+    for number, layer in enumerate(backbone.layers):
+        trained = number >= len(backbone.layers) - arguments.unfreeze
+        layer.trainable = trained and not isinstance(layer, keras.layers.BatchNormalization)
     pixels = keras.Input((side, side, 3))
     x = backbone(getattr(keras.applications, module).preprocess_input(pixels), training=False)
     x = keras.layers.Dropout(0.2)(x)
     model = keras.Model(pixels, keras.layers.Dense(len(train.class_names), activation="softmax")(x))
-    optimizer = keras.optimizers.SGD(1e-2, momentum=0.9, nesterov=True)
+    rate = 1e-3 if arguments.unfreeze else 1e-2
+    optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(train, validation_data=val, epochs=arguments.epochs, verbose=0).history
     print(json.dumps({"accuracy": history["val_accuracy"][-1], "seconds": time.perf_counter() - STARTED}))
