@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import headstart
 from headstart.features.extract import BATCH
 from headstart.features.store import Store
 from tests.conftest import make_picture, write_picture
@@ -31,8 +32,9 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def start(data: Path, out: Path) -> "subprocess.Popen[str]":
+def start(data: Path, out: Path, *options: object) -> "subprocess.Popen[str]":
     command = [str(Path(sys.executable).parent / "headstart"), "train", str(data), "--out", str(out), *OPTIONS]
+    command += map(str, options)
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -102,6 +104,31 @@ def test_ctrl_c_is_one_line_and_the_next_run_goes_on(data, tmp_path):
     )
     assert list(tmp_path.iterdir()) == []
     assert finish(data, tmp_path / "run")["reused"] >= 2 * BATCH
+
+
+def test_ctrl_c_between_epochs_leaves_a_run_that_can_be_used_and_goes_on(data, tmp_path):
+    out = tmp_path / "run"
+    tuning = ("--strategy", "finetune", "--unfreeze", "last:3", "--augment", "none", "--batch-size", 8)
+    process = start(data, out, *tuning, "--epochs", 12, "--patience", 12)
+    while process.poll() is None and not (out / "training" / "finetune.safetensors").exists():
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stderr) == (0, "")
+    found = json.loads(stdout)
+    assert (found["interrupted"], found["epochs_run"] < 12) == (True, True)
+    assert len(headstart.load(out).predict(data / "blue")) == PICTURES // 2
+    history = (out / "history.csv").read_text().splitlines()
+    assert len(history) == 1 + found["epochs_run"]
+
+    command = [str(Path(sys.executable).parent / "headstart"), "train", "--resume", str(out), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    resumed = json.loads(done.stdout)
+    assert (resumed["interrupted"], resumed["epochs_run"], resumed["extracted"]) == (False, 12, 0)
+    assert (out / "history.csv").read_text().splitlines()[: len(history)] == history
+    assert len(headstart.load(out).predict(data / "blue")) == PICTURES // 2
+    assert not (out / "training").exists()
 
 
 @pytest.fixture

@@ -15,6 +15,9 @@ from headstart.images.decode import DecodeRecipe, decode
 from tests.conftest import make_picture, write_picture
 
 
+LINEAR = ("--backbone", "mobilenet_0.25", "--strategy", "head", "--head", "linear")
+
+
 @pytest.fixture(scope="module")
 def workplace(imagenet_home, tmp_path_factory) -> Path:
     """A folder for runs and their store."""
@@ -34,7 +37,18 @@ def flowers(shared, imagenet_home, workplace) -> tuple[Path, dict]:
     """A linear head on flowers."""
     data, run = shared / "data" / "flowers", workplace / "flowers"
     return run, headstart(
-        workplace, imagenet_home, "train", data, "--backbone", "mobilenet_0.25", "--strategy", "head", "--out", run
+        workplace,
+        imagenet_home,
+        "train",
+        data,
+        "--backbone",
+        "mobilenet_0.25",
+        "--strategy",
+        "head",
+        "--head",
+        "linear",
+        "--out",
+        run,
     )
 
 
@@ -48,7 +62,7 @@ def test_flowers_reach_what_a_tuned_linear_probe_gives(flowers):
 
 def test_cats_and_dogs_reach_what_is_asked(shared, imagenet_home, workplace):
     data, run = shared / "data" / "cats_dogs", workplace / "cats_dogs"
-    metrics = headstart(workplace, imagenet_home, "train", data, "--backbone", "mobilenet_0.25", "--out", run)
+    metrics = headstart(workplace, imagenet_home, "train", data, *LINEAR, "--out", run)
     assert metrics["accuracy"] >= 0.93
     assert metrics["n"] == 300
 
@@ -76,7 +90,7 @@ def test_the_same_again_extracts_nothing_and_ten_more_pictures_ten(flowers, shar
     _, metrics = flowers
     data = workplace / "data"
     shutil.copytree(shared / "data" / "flowers", data, copy_function=shutil.copyfile)
-    options = ("--backbone", "mobilenet_0.25", "--out")
+    options = (*LINEAR, "--out")
     again = headstart(workplace, imagenet_home, "train", data, *options, workplace / "again")
     assert (again["extracted"], again["accuracy"]) == (0, metrics["accuracy"])
     os.chmod(data / "train" / "daisy", 0o755)

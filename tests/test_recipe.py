@@ -140,8 +140,32 @@ def test_what_is_out_of_range_is_named_with_its_range(choices, message):
             "head_from is where strategy finetune begins; strategy auto makes its own head.",
         ),
         (
-            {"extend_imagenet": True, "tap": "-2"},
+            {"strategy": "auto", "extend_imagenet": True},
+            "extend_imagenet starts from one backbone's own pretrained classifier, with strategy head.",
+        ),
+        (
+            {"strategy": "head", "extend_imagenet": True, "tap": "-2"},
             "extend_imagenet extends the backbone's own classifier: softmax, without layers before it or a tap.",
+        ),
+        (
+            {"strategy": "head", "batchnorm": "trainable"},
+            "strategy head runs the backbone once; BatchNorm trainable is for finetune and auto.",
+        ),
+        (
+            {"strategy": "finetune", "from_run": "run", "batchnorm": "adapt"},
+            "from_run takes the statistics of BatchNorm along; batchnorm adapt would estimate them for nothing.",
+        ),
+        (
+            {"schedule": "decay:1e-6", "warmup": 1},
+            "warmup goes with schedules constant and cosine; decay falls from the first step on.",
+        ),
+        (
+            {"output": "sigmoid", "augmentations": "cutmix"},
+            "mixup and cutmix take softmax; leave them out with one sigmoid unit.",
+        ),
+        (
+            {"strategy": "head", "head": "linear", "augment": "views=2"},
+            "augment views=2 is for what is fitted; head linear takes pictures as they are.",
         ),
         (
             {"strategy": "head", "augmentations": "flip,mixup"},
@@ -163,6 +187,8 @@ def test_choices_that_contradict_each_other_are_refused(choices, message):
         {"strategy": "finetune", "head_from": "run"},
         {"strategy": "head", "head": "dense:8", "augmentations": "mixup"},
         {"strategy": "scratch", "weights": "none"},
+        {"strategy": "head", "extend_imagenet": True},
+        {"strategy": "head", "head": "dense:8", "augment": "stream"},
         {"backbone": "mobilenet, resnet50"},
     ],
 )

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,18 @@ def _begin(recipe: Recipe) -> _Begun:
     if recipe.from_run is not None:
         taken |= {name: before[name] for name in ("backbone", "tap", "include_top", "fit")}
         taken |= {"weights": "none", "image_size": run.decode_recipe.height}
+    _refuse_others(recipe, given, taken)
     return _Begun(replace(recipe, **taken), run.model, parse_head(head))
+
+
+def _refuse_others(recipe: Recipe, given: str, taken: Mapping[str, Any]) -> None:
+    """What is taken over from a RUN cannot be chosen, too, unless it is the same."""
+    asked = {name: getattr(recipe, name) for name in taken}
+    others = [name for name, value in asked.items() if value not in (taken[name], getattr(Recipe, name))]
+    if others:
+        raise RecipeError(
+            [f"{name} {asked[name]!r} is not that of {given}, {taken[name]!r}; leave it out." for name in others]
+        )
 
 
 def _open_session(recipe: Recipe, listing: Listing, store: Store, place: Workplace, show: bool) -> Session:

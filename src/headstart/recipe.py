@@ -21,12 +21,12 @@ Optimizer = Literal["adamw", "adam", "amsgrad", "sgd", "adadelta"]
 ClassWeights = Literal["none", "balanced"]
 MixedPrecision = Literal["auto", "on", "off"]
 
-DEFAULT_UNFREEZE = "top:50%"
+DEFAULT_UNFREEZE = "top:80%"
 """What is trained where a backbone is fine-tuned and nobody said how much of it."""
 
 LEARNING_RATES: dict[str, dict[Optimizer, float]] = {
     "head": {"adamw": 1e-3, "adam": 1e-3, "amsgrad": 1e-3, "sgd": 1e-2, "adadelta": 1.0},
-    "finetune": {"adamw": 1e-4, "adam": 1e-4, "amsgrad": 1e-4, "sgd": 1e-3, "adadelta": 0.1},
+    "finetune": {"adamw": 3e-4, "adam": 1e-4, "amsgrad": 1e-4, "sgd": 1e-3, "adadelta": 0.1},
     "scratch": {"adamw": 1e-3, "adam": 1e-3, "amsgrad": 1e-3, "sgd": 5e-2, "adadelta": 1.0},
 }
 """Where the learning rate begins when nobody says: by what is trained, and by optimizer."""
@@ -54,7 +54,7 @@ PATHS = ("data", "out", "weights", "val", "test", "labels", "from_run", "head_fr
 
 _OPTIONAL = (
     *("out", "image_size", "unfreeze", "tap", "test", "labels", "from_run", "head_from", "learning_rate"),
-    *("tensorboard",),
+    *("tensorboard", "warmup", "weight_decay"),
 )
 
 
@@ -95,8 +95,8 @@ class Recipe:
         optimizer: which one; `amsgrad` is Adam with that option, `sgd` has Nesterov momentum of 0.9.
         learning_rate: where it begins after the warm-up; None for what suits strategy and optimizer.
         schedule: `constant`, `cosine` or `decay:RATE`.
-        warmup: epochs in which the learning rate rises from nothing.
-        weight_decay: of AdamW, and of the others where above 0.
+        warmup: epochs in which the learning rate rises from nothing; None for one where the schedule is cosine.
+        weight_decay: decoupled in AdamW; None for 0.05 there and none with the others.
         layer_decay: the learning rate of each block is that of the next one times this; 1 for the same everywhere.
         label_smoothing: from 0 to below 1.
         class_weights: `balanced` weighs classes by the inverse of how many pictures they have.
@@ -135,10 +135,10 @@ class Recipe:
     optimizer: Optimizer = "adamw"
     learning_rate: float | None = None
     schedule: str = "cosine"
-    warmup: float = 0.0
-    weight_decay: float = 0.0
+    warmup: float | None = None
+    weight_decay: float | None = None
     layer_decay: float = 1.0
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
     class_weights: ClassWeights = "none"
     patience: int = 5
     mixed_precision: MixedPrecision = "auto"
@@ -238,12 +238,15 @@ class Recipe:
                 yield f"{name} is {value}; at least 1 is needed."
         if not 0 <= self.seed < 2**32:
             yield f"seed is {self.seed}; it lies from 0 to {2**32 - 1}."
-        limits = {"warmup": math.inf, "weight_decay": 1.0, "layer_decay": 1.0, "label_smoothing": 1.0}
-        for name, limit in limits.items():
+        yield from self._wrong_rates()
+
+    def _wrong_rates(self) -> Iterator[str]:
+        for name, limit in (("warmup", math.inf), ("weight_decay", 1.0), ("label_smoothing", 1.0)):
             value = getattr(self, name)
-            top = name == "layer_decay"
-            if not (0 < value <= limit if top else 0 <= value < limit):
-                yield f"{name} is {value:g}; it lies {'above 0 and up to 1' if top else f'from 0 to below {limit:g}'}."
+            if value is not None and not 0 <= value < limit:
+                yield f"{name} is {value:g}; it lies from 0 to below {limit:g}."
+        if not 0 < self.layer_decay <= 1:
+            yield f"layer_decay is {self.layer_decay:g}; it lies above 0 and up to 1."
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             yield f"learning_rate is {self.learning_rate:g}; it lies above 0."
 

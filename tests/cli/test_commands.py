@@ -16,7 +16,10 @@ import headstart
 from headstart.cli.main import cli
 from tests.conftest import make_picture, write_picture
 
-SMALL = ("--backbone", "mobilenet_0.25", "--weights", "none", "--image-size", "32", "--precision", "f32")
+SMALL = (
+    *("--backbone", "mobilenet_0.25", "--weights", "none", "--image-size", "32", "--precision", "f32"),
+    *("--strategy", "head", "--head", "linear"),
+)
 
 
 def run(*arguments: object) -> Result:
@@ -63,7 +66,7 @@ def test_version_is_the_package_s():
 def test_train_says_how_good_it_is_what_it_cost_and_what_to_do_next(finished):
     text = (finished / "train.txt").read_text()
     assert re.search(r"validation: accuracy \d\.\d{4}, loss", text)
-    assert "24 pictures: 24 went through the frozen part, 0 were kept from before" in text
+    assert "24 pictures: 24 passes through the frozen part, 0 kept from before; " in text
     assert f"headstart predict {finished / 'run'} PICTURE" in text
 
 
@@ -128,6 +131,7 @@ def test_layers_lists_number_name_type_shape_parameters_and_cost():
         "output_shape": [7, 7, 256],
         "parameters": 0,
         "bytes_per_picture": 7 * 7 * 256 * 4,
+        "block": "conv_pw_13_relu",
     }
     table = run("layers", "mobilenet_0.25").stdout
     assert "conv_pw_13_relu" in table
@@ -175,7 +179,7 @@ def test_bad_input_is_one_line_and_exit_code_2(pictures, tmp_path, finished):
         "unknown backbone 'resnet5'; did you mean resnet50 or resnet152 or resnet50_v2?"
     )
     assert refused("train", good, *out, "--head", "dense") == (
-        "head 'dense': 'dense' should be dense:UNITS with a whole number from 1 to 65536."
+        "'dense' should be dense:UNITS with a whole number from 1 to 65536."
     )
     assert refused("train", good, *out, "--bakbone", "x") == (
         "No such option '--bakbone'. Did you mean '--backbone'? See: headstart train --help"
@@ -186,7 +190,7 @@ def test_bad_input_is_one_line_and_exit_code_2(pictures, tmp_path, finished):
     assert refused("train", good, "--out", finished / "run", *SMALL) == (
         f"{finished}/run exists and is not empty. Give another --out, or remove it first."
     )
-    assert refused("train", good).startswith("Missing option '--out'")
+    assert refused("train", good) == "Missing DATA or --out RUN. See: headstart train --help"
     assert refused("layers", "mobilenet_v9").startswith("unknown backbone 'mobilenet_v9'; did you mean mobilenet_v2")
     assert refused("predict", tmp_path / "nothing", good).startswith("no such RUN: ")
     assert refused("predict", good, good).endswith("Give the folder that --out has written.")
@@ -194,6 +198,91 @@ def test_bad_input_is_one_line_and_exit_code_2(pictures, tmp_path, finished):
     assert refused("evaluate", finished / "run", good).startswith(f"{finished}/run does not know class 'a', 'b'.")
     assert refused("trian", good).startswith("No such command 'trian'.")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            "--output sigmoid --loss sparse --strategy scratch --unfreeze none",
+            "loss sparse is for softmax; one sigmoid unit takes the binary loss.",
+        ),
+        (
+            "--strategy finetune --head auto --unfreeze from:nothing",
+            "unfreeze 'from:nothing': mobilenet_0.25 has no 'nothing'; "
+            "`headstart layers mobilenet_0.25` lists what there is.",
+        ),
+        (
+            "--strategy finetune --head auto --unfreeze last:5000",
+            "unfreeze 'last:5000': mobilenet_0.25 has 86 layers; last takes 1 to 86 of them.",
+        ),
+        (
+            "--tap nothing",
+            "tap 'nothing': mobilenet_0.25 has no 'nothing'; `headstart layers mobilenet_0.25` lists what there is.",
+        ),
+        ("--tap 5000", "tap '5000': the layers of mobilenet_0.25 are numbered from 0 to 85, from the end -1 to -86."),
+        (
+            "--augment views=2",
+            "augment views=2 is for what is fitted; head linear takes pictures as they are.",
+        ),
+        (
+            "--ensemble mobilenet_0.25,mobilenet_0.25",
+            "backbone 'mobilenet_0.25,mobilenet_0.25' names one twice.",
+        ),
+        (
+            "--ensemble mobilenet_0.25,mobilenet_0.5 --head conv:8,flatten",
+            "head 'conv:8,flatten' takes the maps of one backbone; those of 2 are pooled first.",
+        ),
+        (
+            "--include-top --head flatten,dense:4",
+            "head 'flatten,dense:4' takes feature maps; the network ends in a vector of 1000 values.",
+        ),
+        (
+            "--from nothing --strategy finetune",
+            "no such RUN: nothing. Give the folder that `headstart train --out` has written.",
+        ),
+        (
+            "--labels nothing",
+            "the labels in nothing cannot be read: No such file or directory. "
+            "It should hold one class name per line, in UTF-8.",
+        ),
+        ("--val 0", "val is 0; as a share it lies above 0 and below 1."),
+    ],
+    ids=lambda value: value.split()[0],
+)
+def test_choices_that_cannot_be_are_one_line_and_exit_code_2(finished, tmp_path, options, message):
+    found = refused("train", finished / "data", "--out", tmp_path / "run", *SMALL, *options.split())
+    assert message in found
+    assert not (tmp_path / "run").exists()
+
+
+def test_resume_takes_no_other_choices_and_needs_something_to_go_on_from(finished, tmp_path):
+    assert refused("train", finished / "data", "--resume", finished / "run", "--epochs", 3, "--layer-decay", 0.5) == (
+        "--resume goes on with the choices the training began with; leave --epochs, --layer-decay, DATA out."
+    )
+    assert refused("train", "--resume", finished / "run") == (
+        f"{finished}/run is finished; there is nothing to resume. To train it further: --from {finished}/run."
+    )
+    assert refused("train", "--resume", tmp_path / "nothing") == (
+        f"there is no unfinished training in {tmp_path}/nothing. Give the --out of the one that was interrupted."
+    )
+
+
+def test_train_shows_head_and_fine_tuned_model_side_by_side(finished, tmp_path):
+    options = (*SMALL, "--strategy", "auto", "--epochs", 1, "--augment", "none", "--unfreeze", "last:3", "--test", 0.3)
+    result = run("train", finished / "data", "--out", tmp_path / "run", *options)
+    assert result.exit_code == 0, result.output
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    for name in ("val accuracy", "val loss", "test accuracy", "test loss"):
+        assert name in result.stdout
+    assert f"{'head alone' if metrics['kept'] == 'head' else 'fine-tuned'} (kept)" in result.stdout
+    found = metrics["finetuned_over_head"]
+    assert (
+        f"Fine-tuning changes validation accuracy by {found['accuracy']:+.4f} (95 % interval {found['low']:+.4f} to "
+        f"{found['high']:+.4f}: {found['gained']} pictures gained, {found['lost']} lost)."
+    ) in result.stdout
+    assert "Chosen on these pictures (when to stop, what to keep), so the figures flatter" in result.stdout
+    assert f"test, on which nothing was chosen: accuracy {metrics['test']['accuracy']:.4f}" in result.stdout
 
 
 def test_an_empty_folder_may_become_the_run(finished, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import click
 from headstart.cli.output import json_option, print_figures, print_json, print_table, say
 from headstart.errors import RecipeError
 from headstart.recipe import (
+    DEFAULT_UNFREEZE,
     BatchNorm,
     ClassWeights,
     Fit,
@@ -58,7 +59,7 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
     "head: a new head on the frozen backbone. finetune: head and unfrozen layers. scratch: everything from random "
     "weights. auto: the head, then fine-tuning from there, and the better of the two.",
 )
-@_value("unfreeze", str, "SPEC", f"Layers that are trained: {UNFREEZE_FORMS}.", "top:50%")
+@_value("unfreeze", str, "SPEC", f"Layers that are trained: {UNFREEZE_FORMS}.", DEFAULT_UNFREEZE)
 @_choice(
     "batchnorm",
     BatchNorm,
@@ -84,8 +85,8 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
 @_choice("optimizer", Optimizer, "amsgrad is Adam with that option; sgd has Nesterov momentum.")
 @_value("learning-rate", float, "RATE", "Where it begins after the warm-up.", "by strategy and optimizer")
 @_value("schedule", str, "SPEC", "constant, cosine, or decay:RATE (divided by 1 + RATE x steps).")
-@_value("warmup", float, "EPOCHS", "Epochs in which the learning rate rises from nothing.")
-@_value("weight-decay", float, "RATE", "Decoupled for adamw.")
+@_value("warmup", float, "EPOCHS", "Epochs in which the learning rate rises from nothing.", "1 with cosine")
+@_value("weight-decay", float, "RATE", "Decoupled for adamw.", "0.05 for adamw")
 @_value("layer-decay", float, "FACTOR", "The learning rate of each block is that of the next one times this.")
 @_value("label-smoothing", float, "SHARE", "From 0 to below 1.")
 @_choice("class-weights", ClassWeights, "balanced: by the inverse of how many pictures a class has.")

@@ -29,7 +29,7 @@ VIEWS = 8
 FEWEST_VIEWS = 3
 """With room for fewer than these, views are streamed."""
 
-MOST_KEPT_BYTES = 20 << 30
+MOST_KEPT_BYTES = 8 << 30
 """What kept views may take on disk where nobody said how many there should be; never more than half of what is free."""
 
 

@@ -8,6 +8,9 @@ import keras
 from headstart.recipe import LEARNING_RATES, Recipe
 from headstart.specs import parse_schedule
 
+WEIGHT_DECAY = {"adamw": 0.05}
+"""What is taken where nobody says; nothing with the others."""
+
 _NOT_DECAYED = ("bias", "gamma", "beta")
 
 
@@ -24,10 +27,9 @@ def make_optimizer(
     """
     rate = recipe.learning_rate or LEARNING_RATES[phase][recipe.optimizer]
     options: dict[str, Any] = {"learning_rate": _schedule(recipe, rate, steps)}
-    if recipe.weight_decay:
-        options["weight_decay"] = recipe.weight_decay
-    elif recipe.optimizer == "adamw":
-        options["weight_decay"] = 0.0  # Keras' own default is not nothing
+    decay = WEIGHT_DECAY.get(recipe.optimizer, 0.0) if recipe.weight_decay is None else recipe.weight_decay
+    if decay or recipe.optimizer == "adamw":  # where Keras' own default is not nothing
+        options["weight_decay"] = decay
     if recipe.optimizer == "sgd":
         options |= {"momentum": 0.9, "nesterov": True}
     if recipe.optimizer == "amsgrad":
@@ -50,7 +52,8 @@ def _schedule(recipe: Recipe, rate: float, steps: int) -> Any:
     schedule = parse_schedule(recipe.schedule)
     if schedule.kind == "decay":
         return keras.optimizers.schedules.InverseTimeDecay(rate, 1, schedule.rate)
-    warmup = round(recipe.warmup * steps)
+    epochs = recipe.warmup if recipe.warmup is not None else float(schedule.kind == "cosine")
+    warmup = min(round(epochs * steps), recipe.epochs * steps // 2)
     if schedule.kind == "constant" and not warmup:
         return rate
     rising = {"initial_learning_rate": 0.0, "warmup_target": rate, "warmup_steps": warmup}

@@ -171,7 +171,11 @@ class Stage:
 
 def finish(session: Session, name: str, model: keras.Model, cut: Cut, head: HeadSpec, **what: Any) -> Stage:
     """A stage that has just been trained, with what it says of the pictures it is judged by."""
+    return Stage(name, model, cut, head, model.get_weights(), probabilities=judge(session, cut), **what)
+
+
+def judge(session: Session, cut: Cut) -> dict[Side, np.ndarray]:
+    """What a model says, with the weights it has now, of validation and test pictures."""
     assert session.data is not None
     single = session.recipe.output == "sigmoid"
-    said = {side: cut.probabilities(session.side(side), single) for side in session.data.evaluated_sides}
-    return Stage(name, model, cut, head, model.get_weights(), probabilities=said, **what)
+    return {side: cut.probabilities(session.side(side), single) for side in session.data.evaluated_sides}

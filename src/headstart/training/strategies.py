@@ -8,7 +8,7 @@ auto       head first, fine-tuning from there, and the better of the two (LP-FT:
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -19,10 +19,13 @@ from headstart.models.graft import continue_from, graft_head
 from headstart.recipe import DEFAULT_UNFREEZE, BatchNorm
 from headstart.specs import HeadSpec, parse_head
 from headstart.training.fitted import fit_stage
-from headstart.training.session import Session, Stage
+from headstart.training.session import Session, Stage, judge
 from headstart.training.solved import extend_stage, solve_stage
 
 log = logging.getLogger(__name__)
+
+
+_SHARES = (0.75, 0.5, 0.25)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def _head_then_finetune(session: Session) -> Outcome:
     if head.interrupted:
         return Outcome(head, (head,))
     _unfreeze(session)
-    tuned = fit_stage(session, "finetune", head.model, head.head)
+    tuned = _best_mix(session, fit_stage(session, "finetune", head.model, head.head), head)
     labels = session.side("val").labels
     difference = paired_difference(tuned.probabilities["val"], head.probabilities["val"], labels)
     if _merit(session, tuned) > _merit(session, head):
@@ -101,6 +104,23 @@ def _head_then_finetune(session: Session) -> Outcome:
     session.draw("none", "frozen")
     head.model.set_weights(head.weights)
     return Outcome(head, (head, tuned), difference)
+
+
+def _best_mix(session: Session, tuned: Stage, head: Stage) -> Stage:
+    """Of the models between head alone and fine-tuned, the best one on the validation pictures.
+
+    The weights of both are averaged, which is often better than either, and keeps more of what the pretrained network
+    knew (WiSE-FT: Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, CVPR 2022, arXiv 2109.01903).
+    """
+    mixes = [tuned]
+    for share in _SHARES:
+        weights = [share * new + (1 - share) * old for new, old in zip(tuned.weights, head.weights, strict=True)]
+        tuned.model.set_weights(weights)
+        details = tuned.details | {"share_of_finetuned": share}
+        mixes.append(replace(tuned, weights=weights, probabilities=judge(session, tuned.cut), details=details))
+    best = max(mixes, key=lambda stage: _merit(session, stage))
+    tuned.model.set_weights(best.weights)
+    return best
 
 
 def _unfreeze(session: Session) -> None:
