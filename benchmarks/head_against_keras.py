@@ -34,7 +34,7 @@ def one_run(data: str, backbone: str, weights: str) -> dict[str, tuple[float, fl
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store"
         headstart = [str(Path(sys.executable).parent / "headstart"), "train", data, "--backbone", backbone]
-        headstart += ["--weights", weights, "--json", "--out"]
+        headstart += ["--weights", weights, "--strategy", "head", "--json", "--out"]
         plain = [sys.executable, str(HERE / "plain_keras.py"), data, "--backbone", backbone, "--weights", weights]
         return {
             "plain Keras, 5 epochs": timed(plain, store),

@@ -4,7 +4,7 @@ r"""Notebook 000: MobileNet, frozen up to layer 55, with a stack of dense layers
         --batchnorm trainable \
         --head flatten,dense:400,dropout:0.2,dense:100,dropout:0.2,dense:20,dropout:0.1 --loss binary \
         --optimizer amsgrad --learning-rate 0.0001 --schedule constant --epochs 40 --patience 40 \
-        --augment none --val 0.3
+        --augment none --label-smoothing 0 --val 0.3
 
 The notebook sets out to freeze `layers[:55]` and never to freeze BatchNormalization, and gets 91.1 % of its pictures
 right. Its loop reads `range(0)` and looks at `layers[3]`, so what it ran froze nothing; this is what it says it does.
@@ -34,6 +34,7 @@ RECIPE = {
     "epochs": 40,
     "patience": 40,
     "augment": "none",
+    "label_smoothing": 0.0,
     "val": 0.3,
 }
 

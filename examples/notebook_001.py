@@ -3,7 +3,7 @@ r"""Notebook 001: MobileNetV2 with its top, one sigmoid unit on `layers[-2]`, tr
     headstart train DATA --out RUN --backbone mobilenet_v2 --include-top --strategy finetune \
         --unfreeze from:113 --batchnorm follow --head linear --output sigmoid --optimizer adam \
         --learning-rate 0.001 --schedule constant --epochs 20 --patience 20 --batch-size 8 --augment none \
-        --fit stretch --tensorboard logs/MobileNetV2-transferlearning
+        --label-smoothing 0 --fit stretch --tensorboard logs/MobileNetV2-transferlearning
 
 Layer 113 is `block_12_project`; the sum behind it joins two tensors, so two are kept of each picture. The notebook
 shows no accuracy: it died of a folder for TensorBoard that could not be made. Here that is found out
@@ -36,6 +36,7 @@ RECIPE = {
     "patience": 20,
     "batch_size": 8,
     "augment": "none",
+    "label_smoothing": 0.0,
     "fit": "stretch",
     "tensorboard": "logs/MobileNetV2-transferlearning",
 }

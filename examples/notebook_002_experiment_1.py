@@ -2,7 +2,7 @@ r"""Notebook 002, experiment 1: InceptionV3 frozen, dropout and one sigmoid unit
 
     headstart train DATA --out RUN --backbone inception_v3 --strategy head --head dropout:0.2 \
         --output sigmoid --schedule decay:1e-6 --optimizer sgd --learning-rate 0.001 --batch-size 16 \
-        --patience 20 --augment none --fit stretch --epochs 10
+        --patience 20 --augment none --label-smoothing 0 --fit stretch --epochs 10
 
 2,049 trained parameters, 21,802,784 frozen ones. In the notebook every epoch runs the whole network, a quarter of an
 hour for five; here it is run once, so this experiment and the next differ in nothing but the optimizer. The notebook
@@ -30,6 +30,7 @@ RECIPE = {
     "batch_size": 16,
     "patience": 20,
     "augment": "none",
+    "label_smoothing": 0.0,
     "fit": "stretch",
     "epochs": 10,
 }

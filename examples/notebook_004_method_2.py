@@ -2,7 +2,7 @@ r"""Notebook 004, method 2: a convolutional head on an inner layer of MobileNetV
 
     headstart train DATA --out RUN --backbone mobilenet_v2 --tap block_16_project_BN --strategy head \
         --head conv:1280,flatten --loss categorical --optimizer adam --learning-rate 0.001 \
-        --schedule constant --epochs 5 --augment none --fit stretch
+        --schedule constant --epochs 5 --augment none --label-smoothing 0 --fit stretch
 
 The head is Conv 1x1 with 1,280 filters, BatchNormalization, ReLU, Flatten and the classifier, on `block_16_project_BN`.
 The notebook shows no accuracy.
@@ -28,6 +28,7 @@ RECIPE = {
     "schedule": "constant",
     "epochs": 5,
     "augment": "none",
+    "label_smoothing": 0.0,
     "fit": "stretch",
 }
 

@@ -114,7 +114,7 @@ def test_ctrl_c_between_epochs_leaves_a_run_that_can_be_used_and_goes_on(data, t
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
-    assert (process.returncode, stderr) == (0, "")
+    assert (process.returncode, stderr) == (130, "")
     found = json.loads(stdout)
     assert (found["interrupted"], found["epochs_run"] < 12) == (True, True)
     assert len(headstart.load(out).predict(data / "blue")) == PICTURES // 2

@@ -14,7 +14,6 @@ import pytest
 from headstart.images.decode import DecodeRecipe, decode
 from tests.conftest import make_picture, write_picture
 
-
 LINEAR = ("--backbone", "mobilenet_0.25", "--strategy", "head", "--head", "linear")
 
 

@@ -84,8 +84,8 @@ def test_wrong_names_texts_and_numbers_are_named_all_at_once():
         "epochs is 0; at least 1 is needed.",
         "seed is -1; it lies from 0 to 4294967295.",
         "warmup is -1; it lies from 0 to below inf.",
-        "layer_decay is 0; it lies above 0 and up to 1.",
         "label_smoothing is 1; it lies from 0 to below 1.",
+        "layer_decay is 0; it lies above 0 and up to 1.",
         "learning_rate is 0; it lies above 0.",
     )
 

@@ -161,7 +161,7 @@ class Recipe:
                 object.__setattr__(self, field.name, str(int(value)))
             elif _is_whole(field.type) and isinstance(value, Integral):
                 object.__setattr__(self, field.name, int(value))
-            elif not _is_whole(field.type) and isinstance(value, Real) and not isinstance(value, bool):
+            elif _is_number(field.name, field.type) and isinstance(value, Real) and not isinstance(value, bool):
                 object.__setattr__(self, field.name, float(value))
         problems = list(self._wrong_types())
         if problems:
@@ -266,6 +266,8 @@ class Recipe:
             yield f"strategy head trains nothing of the backbone; unfreeze {self.unfreeze!r} needs finetune or auto."
         if self.strategy == "head" and self.batchnorm in ("follow", "trainable"):
             yield f"strategy head runs the backbone once; BatchNorm {self.batchnorm} is for finetune and auto."
+        if self.strategy == "scratch" and self.unfreeze not in (None, "all"):
+            yield f"strategy scratch trains everything; leave unfreeze {self.unfreeze!r} out."
         if self.strategy in ("finetune", "auto") and backbone_alone:
             yield f"unfreeze none leaves strategy {self.strategy} no layer of the backbone to train; that is head."
 
@@ -292,12 +294,18 @@ class Recipe:
             yield "mixup and cutmix take softmax; leave them out with one sigmoid unit."
         if solved and any(op.kind in MIXING for op in ops):
             yield "mixup and cutmix are for heads that are fitted; a solved one takes pictures as they are."
+        if solved and (self.class_weights != "none" or self.loss not in ("auto", Recipe.loss)):
+            yield f"class_weights and loss are for what is fitted; head {self.head} is solved by least squares."
         if solved and views.mode in ("views", "stream"):
             yield f"augment {self.augment} is for what is fitted; head {self.head} takes pictures as they are."
 
 
 def _is_whole(annotation: Any) -> bool:
     return annotation in (int, int | None)
+
+
+def _is_number(name: str, annotation: Any) -> bool:
+    return annotation in (float, float | None) or name in ("val", "test")
 
 
 def _wanted(name: str, annotation: Any) -> tuple[tuple[type, ...], str]:

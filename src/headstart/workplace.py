@@ -174,7 +174,9 @@ def _absolute(recipe: Recipe) -> Recipe:
 @contextmanager
 def _locked(run: Path) -> Iterator[None]:
     """The operating system lets go of the lock when the process ends, however that comes about."""
-    with storage_errors(run, OUT_HINT), open(run / WORK / "lock", "w") as file:
+    with storage_errors(run, OUT_HINT):
+        file = open(run / WORK / "lock", "w")  # noqa: SIM115 what goes wrong while it is held has other reasons
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -19,7 +19,7 @@ from headstart.training.objective import make_objective
 from headstart.training.optimizers import make_optimizer
 from headstart.training.state import Plan, read_state
 
-RECIPE = Recipe(data="x", learning_rate=3e-3, schedule="constant")
+RECIPE = Recipe(data="x", learning_rate=3e-3, schedule="constant", label_smoothing=0.0)
 PATIENCE = 3
 
 

@@ -261,9 +261,9 @@ def both_ways(
     plain = plain_model(case, first, batchnorm[1] == "follow")
     copy_state(model, plain)
     rate = OPTIMIZERS[optimizer]().learning_rate
-    recipe = Recipe(
-        str(listing.root), backbone=case.name, optimizer=optimizer, learning_rate=float(rate), schedule="constant"
-    )
+    as_in_plain_keras = {"schedule": "constant", "label_smoothing": 0.0, "weight_decay": 0.0, "precision": "f32"}
+    choices = {"optimizer": optimizer, "learning_rate": float(rate)} | as_in_plain_keras
+    recipe = Recipe(str(listing.root), backbone=case.name, **choices)
     kept, best = from_kept_tensors(case, listing, model, recipe, folder, openvino)
     return kept, on_pixels(case, listing, plain, optimizer, best), begin
 
@@ -325,9 +325,9 @@ def test_so_it_is_where_batch_normalisation_follows_its_neighbours(name, first, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v2", "resnet50"])
-def test_so_it_is_where_openvino_runs_the_frozen_part(name, listing, tmp_path):
-    assert_equal(*both_ways(CASE[name], CASE[name].cuts[0], listing, tmp_path, openvino=True))
+@pytest.mark.parametrize(("name", "first"), [*FAST.items(), ("resnet50", "conv5_block2_1_conv")])
+def test_so_it_is_where_openvino_runs_the_frozen_part(name, first, listing, tmp_path):
+    assert_equal(*both_ways(CASE[name], first, listing, tmp_path, openvino=True))
 
 
 @pytest.mark.slow

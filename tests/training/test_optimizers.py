@@ -31,7 +31,7 @@ def test_the_rate_rises_evenly_and_then_falls_as_a_cosine_to_nothing():
 
 
 def test_the_cosine_alone_begins_at_the_top():
-    assert rates([0, 25, 50], learning_rate=0.4, epochs=5) == pytest.approx([0.4, 0.2, 0], abs=1e-6)
+    assert rates([0, 25, 50], learning_rate=0.4, epochs=5, warmup=0) == pytest.approx([0.4, 0.2, 0], abs=1e-6)
 
 
 def test_a_constant_rate_may_be_warmed_up_too():
@@ -40,8 +40,14 @@ def test_a_constant_rate_may_be_warmed_up_too():
     assert warmed == pytest.approx([0, 0.2, 0.4, 0.4], abs=1e-6)
 
 
-def test_a_warm_up_longer_than_the_training_still_only_rises():
-    assert rates([0, 10, 20], learning_rate=0.4, epochs=2, warmup=4) == pytest.approx([0, 0.1, 0.2], abs=1e-6)
+def test_where_nobody_says_a_cosine_is_warmed_up_for_one_epoch_and_a_constant_rate_is_not():
+    assert rates([0, 5, 10], learning_rate=0.4, epochs=5) == pytest.approx([0, 0.2, 0.4], abs=1e-6)
+    assert rates([0], learning_rate=0.4, epochs=5, schedule="constant") == pytest.approx([0.4])
+
+
+def test_a_warm_up_takes_no_more_than_half_of_the_training():
+    found = rates([0, 5, 10, 20], learning_rate=0.4, epochs=2, warmup=4)
+    assert found == pytest.approx([0, 0.2, 0.4, 0], abs=1e-6)
 
 
 def test_decay_divides_by_one_plus_rate_times_step_as_the_notebooks_did():
@@ -59,7 +65,7 @@ def test_where_nobody_says_the_rate_is_the_usual_one(phase, name):
 @pytest.mark.parametrize(
     ("name", "kind", "options"),
     [
-        ("adamw", keras.optimizers.AdamW, {"weight_decay": 0.0, "amsgrad": False}),
+        ("adamw", keras.optimizers.AdamW, {"weight_decay": 0.05, "amsgrad": False}),
         ("adam", keras.optimizers.Adam, {"weight_decay": None, "amsgrad": False}),
         ("amsgrad", keras.optimizers.Adam, {"weight_decay": None, "amsgrad": True}),
         ("sgd", keras.optimizers.SGD, {"weight_decay": None, "momentum": 0.9, "nesterov": True}),

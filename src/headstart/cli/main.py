@@ -14,11 +14,10 @@ from headstart.cli.cache import cache
 from headstart.cli.demo import demo
 from headstart.cli.evaluate import evaluate
 from headstart.cli.layers import layers
+from headstart.cli.output import INTERRUPTED
 from headstart.cli.predict import predict
 from headstart.cli.train import train
 from headstart.errors import HeadstartError
-
-_INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
 
 class _OneLineErrors(click.Group):
@@ -49,7 +48,7 @@ class _OneLineErrors(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             _fail(f"{where}{error.strerror or error}", 2)
         except (KeyboardInterrupt, click.Abort):
-            _fail("interrupted. The store keeps what was computed; the same command goes on from there.", _INTERRUPTED)
+            _fail("interrupted. The store keeps what was computed; the same command goes on from there.", INTERRUPTED)
 
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

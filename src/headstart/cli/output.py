@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+INTERRUPTED = 130
+"""What a shell reports for a program ended by Ctrl-C."""
+
 _PIPE_WIDTH = 160  # where nobody looks, nothing needs to be folded
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)

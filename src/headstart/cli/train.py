@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import click
 
-from headstart.cli.output import json_option, print_figures, print_json, print_table, say
+from headstart.cli.output import INTERRUPTED, json_option, print_figures, print_json, print_table, say
 from headstart.errors import RecipeError
 from headstart.recipe import (
     DEFAULT_UNFREEZE,
@@ -135,6 +135,8 @@ def train(
         shares = {"val": parse_share(val), "test": None if test is None else parse_share(test)}
         run = headstart.train(data, out=out, **shares, progress=not as_json, **choices)
     print_json(run.metrics) if as_json else print_result(run.metrics)
+    if run.metrics["interrupted"]:
+        context.exit(INTERRUPTED)
 
 
 def _refuse_company(context: click.Context) -> None:

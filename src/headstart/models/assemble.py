@@ -74,6 +74,13 @@ def cut_network(backbone: Backbone, whole: keras.Model, output: Any, missing: Se
     model = keras.Model(whole.input, output, name=backbone.name)
     needed = {leaf.name for leaf in leaves(model)}
     network = Network(backbone, model, tuple(name for name in missing if name in needed))
+    behind = [name for name in missing if name not in needed]
+    if behind and not network.missing:
+        log.warning(
+            "the weights of %s hold nothing for %s, which lie behind the tap and are not needed.",
+            backbone.name,
+            in_brief(whole, behind),
+        )
     if network.missing:
         complete = last_complete_tap(network)
         hint = f" Everything up to {complete} is there: --tap {complete} leaves the rest out." if complete else ""

@@ -184,6 +184,8 @@ def _fitting_batch(session: Session, cut: Cut) -> int:
 def _is_out_of_memory(error: Exception) -> bool:
     """Every backend has an exception of its own; what they share is what they say."""
     kind, text = type(error).__name__, str(error)
+    if "No space left on device" in text:
+        return False
     return (
         isinstance(error, MemoryError)
         or kind in ("ResourceExhaustedError", "OutOfMemoryError")

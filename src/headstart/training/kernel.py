@@ -9,7 +9,7 @@ On a network's features this is Top-Tuning (Alfano et al., arXiv 2209.07932).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 _JITTER = 1e-4  # of a diagonal of ones; bounds what landmarks that are nearly the same can do
 _SMALLEST_DISTANCE = 1e-3  # squared; below it, 32 bits cannot tell directions apart well enough
@@ -34,9 +34,7 @@ class Nystroem:
     def at(cls, landmarks: np.ndarray, gamma: float) -> "Nystroem":
         """Prepare for float32 `(landmarks, width)` of unit length."""
         between = radial(landmarks, landmarks, gamma).astype(np.float64, order="F")
-        np.fill_diagonal(between, 1 + _JITTER)
-        root = cholesky(between, lower=True, overwrite_a=True, check_finite=False)
-        return cls(landmarks, gamma, root.astype(np.float32))
+        return cls(landmarks, gamma, _root(between).astype(np.float32))
 
     def columns(self, units: np.ndarray) -> np.ndarray:
         """Float32 `(pictures, landmarks)` of float32 `(pictures, width)` of unit length."""
@@ -46,6 +44,22 @@ class Nystroem:
     def onto_landmarks(self, kernel: np.ndarray) -> np.ndarray:
         """The kernel for plain radial basis functions, from the one for `columns`; float32, the same shape."""
         return np.asarray(solve_triangular(self.root, kernel, lower=True, trans="T", check_finite=False))
+
+
+def _root(between: np.ndarray) -> np.ndarray:
+    """Lower Cholesky factor; the more alike the landmarks, the more has to be added to the diagonal for there to be one.
+
+    Between landmarks that are nearly the same, rounding in 32 bits is larger than what tells them apart.
+    """
+    jitter = _JITTER
+    while True:
+        np.fill_diagonal(between, 1 + jitter)
+        try:
+            return np.asarray(cholesky(between, lower=True, check_finite=False))
+        except LinAlgError:
+            jitter *= 10
+            if jitter > 1:
+                raise
 
 
 def radial(ones: np.ndarray, others: np.ndarray, gamma: float) -> np.ndarray:
