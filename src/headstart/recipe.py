@@ -159,7 +159,7 @@ class Recipe:
                 object.__setattr__(self, field.name, os.fspath(value))
             elif field.name == "tap" and isinstance(value, Integral):
                 object.__setattr__(self, field.name, str(int(value)))
-            elif _is_whole(field.type) and isinstance(value, Integral):
+            elif _is_whole(field.type) and isinstance(value, Integral) and not isinstance(value, bool):
                 object.__setattr__(self, field.name, int(value))
             elif _is_number(field.name, field.type) and isinstance(value, Real) and not isinstance(value, bool):
                 object.__setattr__(self, field.name, float(value))

@@ -47,7 +47,7 @@ class Nystroem:
 
 
 def _root(between: np.ndarray) -> np.ndarray:
-    """Lower Cholesky factor; the more alike the landmarks, the more has to be added to the diagonal for there to be one.
+    """Lower Cholesky factor; the more alike the landmarks, the more is added to the diagonal for there to be one.
 
     Between landmarks that are nearly the same, rounding in 32 bits is larger than what tells them apart.
     """
