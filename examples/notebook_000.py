@@ -12,7 +12,7 @@ Its rule for BatchNormalization leaves three layers to be kept, so every epoch c
 `--batchnorm frozen` keeps what layer 54 gives, and is several times as fast.
 
 Measured with MobileNet 0.25 for MobileNet, whose ImageNet weights were at hand, 5 epochs, 800 + 300 cats and dogs, two
-busy cores: 0.9300 in 135 s; expected is 0.89 to 0.97.
+cores: 0.9300 in 63 s; expected is 0.89 to 0.97.
 
     python examples/notebook_000.py CATS_DOGS RUN --backbone mobilenet_0.25 --epochs 5
 """

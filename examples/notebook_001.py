@@ -9,12 +9,11 @@ Layer 113 is `block_12_project`; the sum behind it joins two tensors, so two are
 shows no accuracy: it died of a folder for TensorBoard that could not be made. Here that is found out
 before anything is trained. `adam` at Keras' own 0.001 is steep for fine-tuning; the best epoch is kept.
 
-Measured with MobileNet 0.25 with its top in the place of MobileNetV2, 5 epochs, 800 + 300 cats and dogs, two busy
-cores: 0.8833 in 79 s; expected is 0.82 to 0.96.
+Measured with MobileNet 0.25 with its top in the place of MobileNetV2, 5 epochs, 800 + 300 cats and dogs, two cores:
+0.8833 in 30 s; expected is 0.82 to 0.96.
 
     python examples/notebook_001.py CATS_DOGS RUN --backbone mobilenet_0.25 --weights WITHOUT_TOP \
-        --tap dropout --unfreeze from:55 \
-        --epochs 5
+        --tap dropout --unfreeze from:55 --epochs 5
 """
 
 from choices import choices

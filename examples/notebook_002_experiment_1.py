@@ -9,7 +9,7 @@ hour for five; here it is run once, so this experiment and the next differ in no
 shows no accuracy for it.
 
 Measured with MobileNet without its last block in the place of InceptionV3, with the ImageNet weights that were at
-hand, 800 + 300 cats and dogs, two busy cores: 0.9533 in 42 s; expected is 0.93 to 0.98.
+hand, 800 + 300 cats and dogs, two cores: 0.9533 in 20 s; expected is 0.93 to 0.98.
 
     python examples/notebook_002_experiment_1.py CATS_DOGS RUN --backbone mobilenet --weights PARTIAL \
         --tap conv_pw_12_relu

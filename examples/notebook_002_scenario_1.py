@@ -7,7 +7,7 @@ r"""Notebook 002, fine-tuning, scenario 1: the model of experiment 1 trained fur
 Network, head and decoding are those of the RUN that `--from` names; a run of `notebook_002_experiment_1.py`.
 
 Measured with MobileNet without its last block in the place of InceptionV3, with the ImageNet weights that were at
-hand, 800 + 300 cats and dogs, two busy cores: 0.9733 in 105 s; expected is 0.95 to 0.99.
+hand, 800 + 300 cats and dogs, two cores: 0.9733 in 57 s; expected is 0.95 to 0.99.
 
     python examples/notebook_002_scenario_1.py CATS_DOGS RUN --from EXPERIMENT_1
 """

@@ -10,7 +10,7 @@ same. The notebook's validation loss went from 0.02 to 0.05 here; headstart keep
 `--strategy auto` keeps the head alone where fine-tuning makes it worse.
 
 Measured with MobileNet without its last block in the place of InceptionV3, with the ImageNet weights that were at
-hand, 800 + 300 cats and dogs, two busy cores: 0.9700 in 103 s; expected is 0.95 to 0.99.
+hand, 800 + 300 cats and dogs, two cores: 0.9700 in 49 s; expected is 0.95 to 0.99.
 
     python examples/notebook_002_scenario_2.py CATS_DOGS RUN --head-from EXPERIMENT_2 --backbone mobilenet \
         --weights PARTIAL --tap conv_pw_12_relu

@@ -9,7 +9,7 @@ The notebook describes it, warns that it converges slowly, and does not run it. 
 slowly: after ten epochs the validation loss still falls, and scenarios 1 and 2 are far ahead.
 
 Measured with MobileNet without its last block in the place of InceptionV3, with the ImageNet weights that were at
-hand, 800 + 300 cats and dogs, two busy cores: 0.8767 in 196 s; expected is 0.82 to 0.94.
+hand, 800 + 300 cats and dogs, two cores: 0.8767 in 90 s; expected is 0.82 to 0.94.
 
     python examples/notebook_002_scenario_3.py CATS_DOGS RUN --backbone mobilenet --weights PARTIAL \
         --tap conv_pw_12_relu

@@ -7,8 +7,8 @@ pictures of the new ones alone, which unlearns the old ones. Here the backbone's
 only what is new is solved for. `--labels FILE` gives the names where Keras cannot fetch ImageNet's: 1,000 lines, then
 the new ones. `daisy` is a class of ImageNet already, so four kinds of flowers are new.
 
-Measured with MobileNet 0.25 in the place of MobileNetV2, 2,569 + 550 flowers, two busy cores. Its top was not at hand,
-so the 1,000 old classes are random and daisies cannot be told: 0.7018 in 44 s; expected is 0.62 to 0.78.
+Measured with MobileNet 0.25 in the place of MobileNetV2, 2,569 + 550 flowers, two cores. Its top was not at hand, so
+the 1,000 old classes are random and daisies cannot be told: 0.6982 in 9 s; expected is 0.62 to 0.78.
 
     python examples/notebook_004_extended_labels.py FLOWERS RUN --backbone mobilenet_0.25 \
         --weights WITH_TOP --labels LABELS

@@ -7,7 +7,7 @@ r"""Notebook 004, method 1: MobileNetV2 frozen, pooled, on it dense layers of 1,
 The notebook shows no accuracy.
 
 Measured with MobileNet 0.25 in the place of MobileNetV2, with the ImageNet weights that were at hand, 2,569 + 550
-flowers, two busy cores: 0.8564 in 22 s; expected is 0.82 to 0.89.
+flowers, two cores: 0.8564 in 11 s; expected is 0.82 to 0.89.
 
     python examples/notebook_004_method_1.py FLOWERS RUN --backbone mobilenet_0.25
 """

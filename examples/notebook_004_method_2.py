@@ -8,7 +8,7 @@ The head is Conv 1x1 with 1,280 filters, BatchNormalization, ReLU, Flatten and t
 The notebook shows no accuracy.
 
 Measured with MobileNet 0.25 in the place of MobileNetV2, with the ImageNet weights that were at hand, 2,569 + 550
-flowers, two busy cores: 0.8436 in 63 s; expected is 0.80 to 0.89.
+flowers, two cores: 0.8436 in 21 s; expected is 0.80 to 0.89.
 
     python examples/notebook_004_method_2.py FLOWERS RUN --backbone mobilenet_0.25 --tap conv_pw_13_bn
 """

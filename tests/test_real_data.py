@@ -97,3 +97,29 @@ def test_the_same_again_extracts_nothing_and_ten_more_pictures_ten(flowers, shar
         write_picture(data / "train" / "daisy" / f"new{number}.png", make_picture(number))
     more = headstart(workplace, imagenet_home, "train", data, *options, workplace / "more")
     assert more["extracted"] == 10
+
+
+@pytest.mark.parametrize(("name", "least"), [("cats_dogs", 0.97), ("flowers", 0.92)])
+@pytest.mark.slow
+def test_a_network_without_its_last_block_is_tapped_where_its_weights_end(
+    shared, imagenet_home, workplace, name, least
+):
+    weights = shared / "keras" / "partial" / "mobilenet_1_0_224_tf_no_top_to_conv_pw_12.h5"
+    choices = ("--backbone", "mobilenet", "--weights", weights, "--tap", "conv_pw_12_relu", "--strategy", "head")
+    out = workplace / f"tapped-{name}"
+    metrics = headstart(workplace, imagenet_home, "train", shared / "data" / name, *choices, "--out", out)
+    assert metrics["accuracy"] >= least
+
+
+@pytest.mark.slow
+def test_over_five_seeds_fine_tuning_never_leaves_flowers_worse_than_the_head(shared, imagenet_home, workplace):
+    heads, kept = [], []
+    for seed in range(5):
+        choices = ("--backbone", "mobilenet_0.25", "--strategy", "auto", "--test", "0.2", "--seed", seed)
+        out = workplace / f"auto-{seed}"
+        metrics = headstart(workplace, imagenet_home, "train", shared / "data" / "flowers", *choices, "--out", out)
+        head = metrics["stages"]["head"]
+        assert metrics["accuracy"] >= max(0.885, head["val"]["accuracy"])
+        heads.append(head["test"]["accuracy"])
+        kept.append(metrics["test"]["accuracy"])
+    assert np.mean(kept) >= np.mean(heads)

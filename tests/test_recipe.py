@@ -129,7 +129,7 @@ def test_what_is_out_of_range_is_named_with_its_range(choices, message):
         ),
         (
             {"strategy": "auto", "from_run": "run"},
-            "from_run goes on from a finished run; strategy auto begins with a head of its own.",
+            "from_run is where strategy finetune begins; strategy auto makes its own head.",
         ),
         (
             {"strategy": "finetune", "from_run": "run", "head_from": "run"},

@@ -175,7 +175,7 @@ def write_metrics(
         "confusion": val.confusion,
     }
     if outcome.difference is not None:
-        content["finetuned_over_head"] = asdict(outcome.difference)
+        content["gain"] = asdict(outcome.difference)
     if "test" in results:
         content["test"] = results["test"].to_dict()
     write_json(folder / "metrics.json", content)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from headstart.bundle import Run
-from headstart.errors import DataError, RecipeError
+from headstart.errors import DataError, RecipeError, RunError
 from headstart.features.store import Store
 from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
 from headstart.images.decode import DecodeRecipe
@@ -51,7 +51,7 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     run = check_place(recipe.out or Path(tempfile.mkdtemp(prefix="headstart-")) / "run", recipe.data)
     store = Store()
     store.prepare()
-    begun = _begin(recipe)
+    begun = _begin(recipe, listing)
     with working_in(run, recipe) as place:
         keras.utils.set_random_seed(recipe.seed)
         session = _open_session(begun.recipe, listing, store, place, show)
@@ -95,11 +95,16 @@ def _behind_imagenet(folders: Sequence[str], listed: Sequence[str] | None) -> li
     return [*old, *new]
 
 
-def _begin(recipe: Recipe) -> _Begun:
+def _begin(recipe: Recipe, listing: Listing) -> _Begun:
     """Where a RUN is given to begin from, its network and its head are taken over."""
     if (given := recipe.from_run or recipe.head_from) is None:
         return _Begun(recipe)
     run = Run(given)
+    if run.classes != listing.classes and (recipe.from_run or len(run.classes) == len(listing.classes)):
+        raise RunError(
+            f"{given} tells {_in_brief(run.classes)} apart, and {recipe.data} holds {_in_brief(listing.classes)}. "
+            "To train on other classes, leave it out."
+        )
     before, head = run.about["recipe"], run.about["head"]
     taken: dict[str, Any] = {"head": head, "output": run.about["output"]}
     if recipe.from_run is not None:
@@ -107,6 +112,10 @@ def _begin(recipe: Recipe) -> _Begun:
         taken |= {"weights": "none", "image_size": run.decode_recipe.height}
     _refuse_others(recipe, given, taken)
     return _Begun(replace(recipe, **taken), run.model, parse_head(head))
+
+
+def _in_brief(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _refuse_others(recipe: Recipe, given: str, taken: Mapping[str, Any]) -> None:
@@ -144,16 +153,7 @@ def _open_session(recipe: Recipe, listing: Listing, store: Store, place: Workpla
 
 def _network(backbone: Backbone, recipe: Recipe, size: int) -> Network:
     weights = "none" if recipe.strategy == "scratch" else recipe.weights
-    network = build_network(backbone, weights, size, recipe.tap, recipe.include_top)
-    if network.missing and recipe.strategy != "finetune":
-        raise RecipeError(
-            [
-                f"{recipe.weights} has no weights for {len(network.missing)} layers of {backbone.name} "
-                f"({network.missing[0]} is the first), and strategy {recipe.strategy} would freeze them at random. "
-                "Give a --tap before them, or train them with --strategy finetune."
-            ]
-        )
-    return network
+    return build_network(backbone, weights, size, recipe.tap, recipe.include_top)
 
 
 def _hand_over(recipe: Recipe, session: Session, outcome: Outcome, place: Workplace, started: float) -> None:

@@ -274,8 +274,8 @@ class Recipe:
     def _against_beginning(self) -> Iterator[str]:
         if self.from_run is not None and self.head_from is not None:
             yield "from_run takes the head along; leave head_from out."
-        if self.from_run is not None and self.strategy in ("scratch", "auto"):
-            yield f"from_run goes on from a finished run; strategy {self.strategy} begins with a head of its own."
+        if self.from_run is not None and self.strategy != "finetune":
+            yield f"from_run is where strategy finetune begins; strategy {self.strategy} makes its own head."
         if self.from_run is not None and self.batchnorm == "adapt":
             yield "from_run takes the statistics of BatchNorm along; batchnorm adapt would estimate them for nothing."
         if self.head_from is not None and self.strategy != "finetune":

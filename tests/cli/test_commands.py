@@ -276,7 +276,7 @@ def test_train_shows_head_and_fine_tuned_model_side_by_side(finished, tmp_path):
     for name in ("val accuracy", "val loss", "test accuracy", "test loss"):
         assert name in result.stdout
     assert f"{'head alone' if metrics['kept'] == 'head' else 'fine-tuned'} (kept)" in result.stdout
-    found = metrics["finetuned_over_head"]
+    found = metrics["gain"]
     assert (
         f"Fine-tuning changes validation accuracy by {found['accuracy']:+.4f} (95 % interval {found['low']:+.4f} to "
         f"{found['high']:+.4f}: {found['gained']} pictures gained, {found['lost']} lost)."

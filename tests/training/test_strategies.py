@@ -150,7 +150,7 @@ def test_where_fine_tuning_is_worse_the_head_is_kept(place, tmp_path):
     stages = run.metrics["stages"]
     assert list(stages) == ["head", "finetune"]
     assert stages["head"]["val"]["accuracy"] >= stages["finetune"]["val"]["accuracy"]
-    found = run.metrics["finetuned_over_head"]
+    found = run.metrics["gain"]
     assert found["accuracy"] == pytest.approx(stages["finetune"]["val"]["accuracy"] - stages["head"]["val"]["accuracy"])
     assert found["low"] <= found["accuracy"] <= found["high"]
     assert run.metrics["test"]["accuracy"] == stages["head"]["test"]["accuracy"]
@@ -352,9 +352,15 @@ def test_a_finished_run_goes_on_as_it_is(stack, place, tmp_path):
     run = hs.train(place / "two", out=tmp_path / "run", **choices | {"learning_rate": 1e-9, "epochs": 1})
     check(run, place / "two")
     np.testing.assert_allclose(reported(run), reported(stack), atol=1e-3)
-    head = choices | {"strategy": "head", "epochs": 1}
-    further = hs.train(place / "two", out=tmp_path / "further", **{k: v for k, v in head.items() if k != "unfreeze"})
-    check(further, place / "two")
+    assert list(run.metrics["stages"]) == ["start", "finetune"]
+
+
+def test_a_run_that_is_trained_further_never_ends_worse(stack, place, tmp_path):
+    choices = SMALL | {"strategy": "finetune", "from_run": stack.path, "unfreeze": "last:20", "augment": "none"}
+    run = hs.train(place / "two", out=tmp_path / "run", **choices | {"learning_rate": 10.0, "epochs": 2})
+    check(run, place / "two")
+    assert run.metrics["kept"] == "start"
+    np.testing.assert_allclose(reported(run), reported(stack), atol=1e-5)
 
 
 def test_what_is_taken_over_from_a_run_cannot_be_chosen(stack, place, tmp_path):
@@ -377,8 +383,8 @@ def test_a_finished_run_with_other_classes_does_not_go_on(stack, place, tmp_path
     with pytest.raises(RunError) as caught:
         hs.train(place / "three", out=tmp_path / "run", **choices)
     assert str(caught.value) == (
-        "the run's model does not have the layers of this recipe: classifier (8x2 and 2 in the run, 8x3 and 3 here). "
-        "Give the backbone, tap, image size, head and classes that the run was made with."
+        f"{stack.path} tells CLASSES apart, and {place / 'three'} holds blue, green, red. "
+        "To train on other classes, leave it out."
     )
     assert not (tmp_path / "run").exists()
 

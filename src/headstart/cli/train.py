@@ -179,7 +179,7 @@ def print_result(metrics: dict[str, Any]) -> None:
     say("Written to [bold]{}[/]. Next:\n  headstart predict {} PICTURE", run, shlex.quote(run))
 
 
-_STAGES = {"head": "head alone", "finetune": "fine-tuned", "scratch": "from scratch"}
+_STAGES = {"head": "head alone", "start": "as it began", "finetune": "fine-tuned", "scratch": "from scratch"}
 
 
 def _print_stages(metrics: dict[str, Any]) -> None:
@@ -198,7 +198,7 @@ def _print_stages(metrics: dict[str, Any]) -> None:
     ]
     columns = [f"{side} {figure}" for side in sides for figure in ("accuracy", "loss")]
     print_table(None, ("", *columns, "seconds"), rows)
-    found = metrics["finetuned_over_head"]
+    found = metrics["gain"]
     say(
         "Fine-tuning changes validation accuracy by {} (95 % interval {} to {}: {} pictures gained, {} lost).",
         *(f"{found[name]:+.4f}" for name in ("accuracy", "low", "high")),

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _NO_VIEWS = Views("none", "none")
 
 
-def fit_stage(session: Session, name: str, model: keras.Model, head: HeadSpec) -> Stage:
+def fit_stage(session: Session, name: str, model: keras.Model, head: HeadSpec, cut: Cut | None = None) -> Stage:
     """Cut a model as it is drawn, keep what its frozen part gives, and fit the rest.
 
     Args:
@@ -35,12 +35,13 @@ def fit_stage(session: Session, name: str, model: keras.Model, head: HeadSpec) -
         name: `head`, `finetune` or `scratch`.
         model: with the weights to begin with; they are changed.
         head: what it ends in.
+        cut: the model's halves, where it has been cut already.
 
     Raises:
         MemoryError: if not even batches of one picture fit into memory.
     """
     started = time.perf_counter()
-    cut = session.keep(split(model))
+    cut = cut or session.keep(split(model))
     _refuse_boxes_of_vectors(session, name, cut)
     _say_the_price(session, name, cut)
     session.places(name).prepare()

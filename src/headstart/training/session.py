@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from headstart.errors import WeightsError
 from headstart.evaluation.evaluate import of_both_classes
 from headstart.features.extract import Extraction
 from headstart.features.keys import space_digest
@@ -17,6 +18,7 @@ from headstart.images.sources import Quarantined, Side
 from headstart.models.assemble import Network, assemble
 from headstart.models.cut import Parts
 from headstart.models.freeze import Freezer, first_trainable
+from headstart.models.layers import leaves
 from headstart.recipe import BatchNorm, Recipe
 from headstart.specs import HeadSpec, parse_unfreeze
 from headstart.training.adapting import adapt_to
@@ -76,10 +78,25 @@ class Session:
         return assemble(self.networks, size, head, self.classes, self.recipe.output)
 
     def draw(self, unfreeze: str, batchnorm: BatchNorm) -> None:
-        """Freeze and unfreeze the layers of every network."""
+        """Freeze and unfreeze the layers of every network.
+
+        Raises:
+            WeightsError: if layers without pretrained weights would be frozen.
+        """
         spec = parse_unfreeze(unfreeze)
         for network, freezer in zip(self.networks, self._freezers, strict=True):
             freezer.apply(first_trainable(network.model, spec), batchnorm)
+            self._refuse_frozen_chance(network)
+
+    def _refuse_frozen_chance(self, network: Network) -> None:
+        """Layers that found no weights may be trained, but not frozen as they are."""
+        frozen = [leaf.name for leaf in leaves(network.model) if leaf.name in network.missing and not leaf.trainable]
+        if frozen:
+            raise WeightsError(
+                f"{self.recipe.weights} has no weights for {len(frozen)} layers of {network.backbone.name} that would "
+                f"be frozen at random, the first is {frozen[0]}. Give a --tap before it, or train them: --strategy "
+                "finetune, --unfreeze from there on, --batchnorm follow."
+            )
 
     def places(self, stage: str) -> Places:
         """Where a stage leaves its traces."""

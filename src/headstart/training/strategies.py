@@ -13,13 +13,15 @@ from typing import Any
 
 import keras
 
+from headstart.errors import RecipeError
 from headstart.evaluation.evaluate import figures
 from headstart.evaluation.paired import PairedDifference, paired_difference
+from headstart.models.cut import split
 from headstart.models.graft import continue_from, graft_head
-from headstart.recipe import DEFAULT_UNFREEZE, BatchNorm
+from headstart.recipe import DEFAULT_UNFREEZE
 from headstart.specs import HeadSpec, parse_head
 from headstart.training.fitted import fit_stage
-from headstart.training.session import Session, Stage, judge
+from headstart.training.session import Session, Stage, finish, judge
 from headstart.training.solved import extend_stage, solve_stage
 
 log = logging.getLogger(__name__)
@@ -35,8 +37,8 @@ class Outcome:
     Attributes:
         kept: the stage whose weights the model has.
         stages: all of them, in the order they were run.
-        difference: of the fine-tuned model over the head alone on the validation pictures; None where there are not
-            two to compare.
+        difference: of the fine-tuned model over what it began from, on the validation pictures; None where there are
+            not two to compare.
     """
 
     kept: Stage
@@ -55,9 +57,11 @@ def run_strategy(session: Session, begin: keras.Model | None = None, begin_head:
     Args:
         session: the training.
         begin: the model of a finished RUN to begin from.
-        begin_head: what that model ends in.
+        begin_head: what that model ends in, or what its head is grafted onto.
     """
     strategy = session.recipe.strategy
+    if strategy != "head":  # a folder that cannot be written is no surprise to spring after an hour
+        session.places({"auto": "finetune"}.get(strategy, strategy)).prepare()
     if session.recipe.batchnorm == "adapt" and strategy != "scratch":
         session.adapt()
     if session.extended is not None:
@@ -65,56 +69,77 @@ def run_strategy(session: Session, begin: keras.Model | None = None, begin_head:
         return Outcome(stage, (stage,))
     if strategy == "auto":
         return _head_then_finetune(session)
-    stage = {"head": _head, "finetune": _finetune, "scratch": _scratch}[strategy](session, begin, begin_head)
+    if strategy == "finetune" and begin is not None:
+        return _finetune_further(session, begin, begin_head or HeadSpec("linear"))
+    stage = {"head": _head, "finetune": _finetune, "scratch": _scratch}[strategy](session)
     return Outcome(stage, (stage,))
 
 
-def _head(session: Session, begin: keras.Model | None, begin_head: HeadSpec | None) -> Stage:
-    head = begin_head or parse_head(session.recipe.head)
-    if head.is_solved and begin is None:
+def _head(session: Session) -> Stage:
+    head = parse_head(session.recipe.head)
+    if head.is_solved:
         return solve_stage(session, head)
     session.draw("none", "frozen")
-    return fit_stage(session, "head", _begun(session, head, begin), head)
+    return fit_stage(session, "head", session.assemble(head), head)
 
 
-def _finetune(session: Session, begin: keras.Model | None, begin_head: HeadSpec | None) -> Stage:
-    head = begin_head or parse_head(session.recipe.head)
-    head = HeadSpec("linear") if head.kind == "auto" else head
+def _finetune(session: Session) -> Stage:
+    head = _not_auto(parse_head(session.recipe.head))
     _unfreeze(session)
-    return fit_stage(session, "finetune", _begun(session, head, begin), head)
+    return fit_stage(session, "finetune", session.assemble(head), head)
 
 
-def _scratch(session: Session, begin: keras.Model | None, begin_head: HeadSpec | None) -> Stage:
-    head = parse_head(session.recipe.head)
-    head = HeadSpec("linear") if head.kind == "auto" else head
+def _scratch(session: Session) -> Stage:
+    head = _not_auto(parse_head(session.recipe.head))
     session.draw("all", "trainable")  # statistics that were never estimated cannot be frozen
     return fit_stage(session, "scratch", session.assemble(head), head)
 
 
+def _not_auto(head: HeadSpec) -> HeadSpec:
+    """A head that is fitted cannot be chosen by solving it."""
+    return HeadSpec("linear") if head.kind == "auto" else head
+
+
 def _head_then_finetune(session: Session) -> Outcome:
-    head = _head(session, None, None)
+    head = _head(session)
     if head.interrupted:
         return Outcome(head, (head,))
     _unfreeze(session)
-    tuned = _best_mix(session, fit_stage(session, "finetune", head.model, head.head), head)
+    return _better_of(session, head, fit_stage(session, "finetune", head.model, head.head))
+
+
+def _finetune_further(session: Session, begin: keras.Model, head: HeadSpec) -> Outcome:
+    """Go on from a finished model, or from its head on a fresh network."""
+    _unfreeze(session)
+    model = _begun(session, head, begin)
+    cut = session.keep(split(model))
+    untouched = {"history": [], "chosen_on_val": False, "interrupted": False, "seconds": 0.0}
+    start = finish(session, "start", model, cut, head, **untouched)
+    return _better_of(session, start, fit_stage(session, "finetune", model, head, cut))
+
+
+def _better_of(session: Session, before: Stage, tuned: Stage) -> Outcome:
+    """Keep the fine-tuned model, or an average on the way to it, if it is better than what it began from."""
+    tuned = _best_mix(session, tuned, before)
     labels = session.side("val").labels
-    difference = paired_difference(tuned.probabilities["val"], head.probabilities["val"], labels)
-    if _merit(session, tuned) > _merit(session, head):
-        return Outcome(tuned, (head, tuned), difference)
-    session.draw("none", "frozen")
-    head.model.set_weights(head.weights)
-    return Outcome(head, (head, tuned), difference)
+    difference = paired_difference(tuned.probabilities["val"], before.probabilities["val"], labels)
+    if _merit(session, tuned) > _merit(session, before):
+        return Outcome(tuned, (before, tuned), difference)
+    if before.name == "head":
+        session.draw("none", "frozen")
+    before.model.set_weights(before.weights)
+    return Outcome(before, (before, tuned), difference)
 
 
-def _best_mix(session: Session, tuned: Stage, head: Stage) -> Stage:
-    """Of the models between head alone and fine-tuned, the best one on the validation pictures.
+def _best_mix(session: Session, tuned: Stage, before: Stage) -> Stage:
+    """Of the models between the one it began from and the fine-tuned one, the best on the validation pictures.
 
     The weights of both are averaged, which is often better than either, and keeps more of what the pretrained network
     knew (WiSE-FT: Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, CVPR 2022, arXiv 2109.01903).
     """
     mixes = [tuned]
     for share in _SHARES:
-        weights = [share * new + (1 - share) * old for new, old in zip(tuned.weights, head.weights, strict=True)]
+        weights = [share * new + (1 - share) * old for new, old in zip(tuned.weights, before.weights, strict=True)]
         tuned.model.set_weights(weights)
         details = tuned.details | {"share_of_finetuned": share}
         mixes.append(replace(tuned, weights=weights, probabilities=judge(session, tuned.cut), details=details))
@@ -124,8 +149,15 @@ def _best_mix(session: Session, tuned: Stage, head: Stage) -> Stage:
 
 
 def _unfreeze(session: Session) -> None:
-    batchnorm: BatchNorm = session.recipe.batchnorm
-    session.draw(session.recipe.unfreeze or DEFAULT_UNFREEZE, batchnorm)
+    unfreeze, batchnorm = session.recipe.unfreeze or DEFAULT_UNFREEZE, session.recipe.batchnorm
+    session.draw(unfreeze, batchnorm)
+    if not any(network.model.trainable_variables for network in session.networks):
+        raise RecipeError(
+            [
+                f"unfreeze {unfreeze!r} with batchnorm {batchnorm} trains no weight of {session.recipe.backbone}. "
+                f"headstart layers {session.recipe.backbones[0]} --unfreeze {unfreeze} shows what lies there."
+            ]
+        )
 
 
 def _merit(session: Session, stage: Stage) -> tuple[float, float]:
@@ -135,10 +167,8 @@ def _merit(session: Session, stage: Stage) -> tuple[float, float]:
     return found.accuracy, -found.loss
 
 
-def _begun(session: Session, head: HeadSpec, begin: keras.Model | None) -> keras.Model:
+def _begun(session: Session, head: HeadSpec, begin: keras.Model) -> keras.Model:
     model = session.assemble(head)
-    if begin is None:
-        return model
     if session.recipe.from_run is not None:
         continue_from(model, begin)
         return model
