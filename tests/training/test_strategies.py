@@ -383,7 +383,7 @@ def test_a_finished_run_with_other_classes_does_not_go_on(stack, place, tmp_path
     with pytest.raises(RunError) as caught:
         hs.train(place / "three", out=tmp_path / "run", **choices)
     assert str(caught.value) == (
-        f"{stack.path} tells CLASSES apart, and {place / 'three'} holds blue, green, red. "
+        f"{stack.path} tells {', '.join(stack.classes)} apart, and {place / 'three'} holds blue, green, red. "
         "To train on other classes, leave it out."
     )
     assert not (tmp_path / "run").exists()
@@ -465,3 +465,62 @@ def test_the_recipe_of_a_run_makes_it_again(stack, place, tmp_path):
     recipe = json.loads((stack.path / "bundle.json").read_text())["recipe"]
     again = hs.train(**recipe | {"out": tmp_path / "again"}, progress=False)
     np.testing.assert_array_equal(reported(again), reported(stack))
+
+
+def test_new_classes_stand_behind_those_of_imagenet(place, tmp_path):
+    import keras
+
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(["blue", *(f"thing {number}" for number in range(1, 1000))]))
+    weights = tmp_path / "top.weights.h5"
+    top = keras.applications.MobileNet(alpha=0.25, weights=None, input_shape=(32, 32, 3))
+    top.save_weights(weights)
+    choices = HEAD | {"weights": weights, "labels": labels, "extend_imagenet": True}
+    run = hs.train(place / "three", out=tmp_path / "run", **choices)
+    assert len(run.classes) == 1002
+    assert run.classes[-2:] == ("green", "red")
+    assert (run.metrics["old_classes"], run.metrics["new_classes"]) == (1000, 2)
+    kernel, bias = run.model.get_layer("classifier").get_weights()
+    theirs = top.get_layer("conv_preds").get_weights()
+    np.testing.assert_allclose(kernel[:, :1000], theirs[0].reshape(-1, 1000), atol=1e-6)
+    np.testing.assert_allclose(bias[:1000], theirs[1], atol=1e-6)
+    assert set(run.metrics["per_class"]) <= set(run.classes)
+    assert len(run.metrics["per_class"]) < 10
+
+
+def test_a_training_does_not_go_on_with_other_pictures(place, tmp_path):
+    data = tmp_path / "data"
+    for name in ("blue", "green"):
+        (data / name).mkdir(parents=True)
+        for file in (place / "two" / name).iterdir():
+            (data / name / file.name).write_bytes(file.read_bytes())
+    out = tmp_path / "run"
+
+    def interrupted(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headstart.pipeline._hand_over", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            hs.train(data, out=out, **TUNE)
+    write_picture(data / "blue" / "more.png", make_picture(5, hue=0))
+    with pytest.raises(RunError) as caught:
+        hs.resume(out, progress=False)
+    state = out.resolve() / "training" / "finetune.safetensors"
+    assert str(caught.value) == (
+        "the pictures are not those that finetune was interrupted on. "
+        f"Remove {state} to begin it again with those that are there now."
+    )
+    state.unlink()
+    check(hs.resume(out, progress=False), data)
+
+
+def test_layers_that_found_no_weights_are_not_frozen(place, tmp_path):
+    import keras
+
+    whole = keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None, input_shape=(32, 32, 3))
+    keras.Model(whole.input, whole.get_layer("conv_pw_12_relu").output).save(tmp_path / "part.keras")
+    file = tmp_path / "part.keras"
+    with pytest.raises(hs.InputError, match=r"has no weights for 4 layers of mobilenet_0.25 that would be frozen"):
+        hs.train(place / "two", out=tmp_path / "run", **HEAD | {"weights": file})
+    assert not (tmp_path / "run").exists()
