@@ -111,7 +111,9 @@ def _begin(recipe: Recipe, listing: Listing) -> _Begun:
         taken |= {name: before[name] for name in ("backbone", "tap", "include_top", "fit")}
         taken |= {"weights": "none", "image_size": run.decode_recipe.height}
     _refuse_others(recipe, given, taken)
-    return _Begun(replace(recipe, **taken), run.model, parse_head(head))
+    whole = replace(recipe, **taken)
+    whole.check(backbones())
+    return _Begun(whole, run.model, parse_head(head))
 
 
 def _in_brief(names: Sequence[str]) -> str:

@@ -67,6 +67,7 @@ class Workplace:
                 for entry in sorted(staging.iterdir(), key=lambda entry: entry.name == _BUNDLE):
                     _replace(entry, self.path / entry.name)
                 if finished:
+                    (self._work / _RECIPE).unlink()  # without it there is nothing to resume
                     shutil.rmtree(self._work)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
@@ -87,7 +88,7 @@ def check_place(path: str | os.PathLike[str], data: str | os.PathLike[str]) -> P
         StorageError: if nothing can be written there.
     """
     run = Path(path).resolve()
-    if run.is_dir() and any(run.iterdir()) and not (run / WORK / _RECIPE).is_file():
+    if run.is_dir() and {entry.name for entry in run.iterdir()} - {WORK} and not (run / WORK / _RECIPE).is_file():
         raise RunError(f"{path} exists and is not empty. Give another --out, or remove it first.")
     if run.exists() and not run.is_dir():
         raise RunError(f"{path} exists and is a file. Give another --out.")
@@ -103,14 +104,14 @@ def check_place(path: str | os.PathLike[str], data: str | os.PathLike[str]) -> P
 def working_in(run: Path, recipe: Recipe) -> Iterator[Workplace]:
     """Work on a training in a place that was checked; go on if the same one was interrupted there.
 
-    Where nothing has come of it when the block ends badly, everything is left as it was found.
+    Where an error ends the block before anything has come of it, everything is left as it was found.
 
     Raises:
         RunError: if an unfinished training with other choices is there, or somebody else works there.
         StorageError: if it cannot be written.
     """
     place = Workplace(run)
-    new = not run.exists()
+    new, begun = not run.exists(), (run / WORK / _RECIPE).is_file()
     with storage_errors(run, OUT_HINT):
         (run / WORK).mkdir(parents=True, exist_ok=True)
     with _locked(run):
@@ -118,8 +119,10 @@ def working_in(run: Path, recipe: Recipe) -> Iterator[Workplace]:
         _agree(run, recipe)
         try:
             yield place
+        except KeyboardInterrupt:
+            raise  # whoever interrupts may want to go on
         except BaseException:
-            if not place.state():
+            if not begun and not place.state():
                 _leave_nothing(run, new)
             raise
 
@@ -192,11 +195,10 @@ def _remove_leftovers(run: Path) -> None:
 
 
 def _leave_nothing(run: Path, new: bool) -> None:
+    if new:
+        shutil.rmtree(run, ignore_errors=True)
     for name in (WORK, "checkpoints", "tensorboard"):
         shutil.rmtree(run / name, ignore_errors=True)
-    if new:
-        with suppress(OSError):
-            run.rmdir()
 
 
 def _replace(entry: Path, target: Path) -> None:

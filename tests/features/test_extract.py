@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.errors import DataError
 from headstart.features import extract as module
 from headstart.features import stat_cache as stat_cache_module
-from headstart.features.extract import Extraction, Quarantined, extract, hash_pictures, load_pictures, stream
+from headstart.features.extract import Extraction, Quarantined, extract, hash_pictures, load_pictures
 from headstart.features.runtime import PixelsRuntime
 from headstart.features.stat_cache import StatCache
 from headstart.features.store import Space, Store
@@ -292,39 +291,6 @@ def test_the_digests_of_a_split_are_those_of_the_extraction(pictures, runtime):
     paths = files(pictures(a=3, b=3))
     digests, _ = hash_pictures([str(path) for path in paths], Store().stat_cache)
     assert run(paths, runtime).digests == digests
-
-
-def test_a_stream_gives_what_extraction_would_have_kept_in_the_order_asked_for(pictures, runtime):
-    paths = [str(path) for path in files(pictures(a=25, b=25))]
-    order = [paths[i] for i in np.random.default_rng(0).permutation(50)]
-    streamed = list(stream(order, RECIPE, runtime, view(3), batch=20))
-    assert [len(means) for means, _ in streamed] == [20, 20, 10]
-    kept = run(paths, Counting(), view(3)).read(order)
-    for tensor, expected in enumerate(kept):
-        np.testing.assert_array_equal(np.concatenate([batch[tensor] for batch in streamed]), expected)
-
-
-def test_a_stream_keeps_nothing_and_is_a_few_batches_ahead_at_most(pictures, monkeypatch):
-    paths = [str(path) for path in files(pictures(a=100, b=100))]
-    decoded: list[int] = []
-    real = module.decode
-    monkeypatch.setattr(module, "decode", lambda *args: decoded.append(1) or real(*args))
-    batches = stream(paths, RECIPE, PixelsRuntime(), None, batch=10)
-    next(batches)
-    batches.close()
-    assert 10 <= len(decoded) <= 60
-    assert not list(Store().root.glob("features/*"))
-
-
-def test_a_stream_stops_at_a_file_that_has_gone_bad(pictures, runtime):
-    paths = files(pictures(a=3, b=3))
-    paths[4].write_bytes(b"")
-    with pytest.raises(DataError) as caught:
-        list(stream([str(path) for path in paths], RECIPE, runtime, view(0), batch=2))
-    assert str(caught.value) == (
-        f"{paths[4]} can no longer be used: the file is empty. Put it back as it was, or begin without it."
-    )
-    assert runtime.batches == [2, 2]
 
 
 def test_pixels_are_kept_as_they_were_decoded(pictures):

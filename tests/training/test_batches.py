@@ -98,16 +98,23 @@ def test_one_frontier_tensor_stands_alone_and_several_come_as_a_tuple(views):
     assert [array.shape for array in batches(Kept(views[:1]))[0][0]] == [(8, 2), (8, 4, 4, 3)]
 
 
+WEIGHTS = np.array([1, 2, 4, 8], np.float32)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_mixup_mixes_tensors_and_targets_in_the_same_proportion(seed):
     random = np.random.default_rng(seed)
     targets = np.eye(4, dtype=np.float32)
-    (vectors, maps), mixed = mix(
-        [targets.copy(), np.broadcast_to(targets[:, None, None], (4, 3, 3, 4))], targets, Op("mixup", 0.5), random
+    (vectors, maps), (mixed, counts) = mix(
+        [targets.copy(), np.broadcast_to(targets[:, None, None], (4, 3, 3, 4))],
+        [targets, WEIGHTS],
+        Op("mixup", 0.5),
+        random,
     )
     np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(vectors, mixed, atol=1e-6)
     np.testing.assert_allclose(maps[:, 1, 2], mixed, atol=1e-6)
+    np.testing.assert_allclose(counts, mixed @ WEIGHTS, rtol=1e-6)
     assert mixed.dtype == vectors.dtype == maps.dtype == np.float32
 
 
@@ -117,7 +124,7 @@ def test_cutmix_gives_targets_the_share_of_the_area_that_is_left(seed):
     targets = np.eye(4, dtype=np.float32)
     maps = np.broadcast_to(targets[:, None, None], (4, 12, 10, 4)).copy()
     before = maps.copy()
-    (pasted,), mixed = mix([maps], targets, Op("cutmix", 1.0), random)
+    (pasted,), (mixed,) = mix([maps], [targets], Op("cutmix", 1.0), random)
     np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(pasted.mean(axis=(1, 2)), mixed, atol=1e-6)
     np.testing.assert_array_equal(maps, before)
@@ -127,7 +134,7 @@ def test_cutmix_keeps_the_proportion_as_far_as_small_maps_can_where_sizes_differ
     targets = np.eye(4, dtype=np.float32)
     large, small = (np.broadcast_to(targets[:, None, None], (4, side, side, 4)).copy() for side in (28, 7))
     for seed in range(20):
-        (one, other), mixed = mix([large, small], targets, Op("cutmix", 1.0), np.random.default_rng(seed))
+        (one, other), (mixed,) = mix([large, small], [targets], Op("cutmix", 1.0), np.random.default_rng(seed))
         np.testing.assert_allclose(other.mean(axis=(1, 2)), mixed, atol=1e-6)
         np.testing.assert_allclose(one.mean(axis=(1, 2)), mixed, atol=1 - (6 / 7) ** 2)  # a row and a column of seven
 

@@ -85,7 +85,7 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
 @_choice("optimizer", Optimizer, "amsgrad is Adam with that option; sgd has Nesterov momentum.")
 @_value("learning-rate", float, "RATE", "Where it begins after the warm-up.", "by strategy and optimizer")
 @_value("schedule", str, "SPEC", "constant, cosine, or decay:RATE (divided by 1 + RATE x steps).")
-@_value("warmup", float, "EPOCHS", "Epochs in which the learning rate rises from nothing.", "1 with cosine")
+@_value("warmup", float, "EPOCHS", "Epochs in which the learning rate rises, at most half of them.", "1 with cosine")
 @_value("weight-decay", float, "RATE", "Decoupled for adamw.", "0.05 for adamw")
 @_value("layer-decay", float, "FACTOR", "The learning rate of each block is that of the next one times this.")
 @_value("label-smoothing", float, "SHARE", "From 0 to below 1.")
@@ -131,6 +131,8 @@ def train(
         if data is None or out is None:
             raise click.UsageError("Missing DATA or --out RUN.", context)
         if ensemble is not None:
+            if context.get_parameter_source("backbone") != click.core.ParameterSource.DEFAULT:
+                raise click.UsageError("--ensemble names all backbones; leave --backbone out.", context)
             choices["backbone"] = ensemble
         shares = {"val": parse_share(val), "test": None if test is None else parse_share(test)}
         run = headstart.train(data, out=out, **shares, progress=not as_json, **choices)

@@ -117,31 +117,6 @@ def extract(
     return result
 
 
-def stream(
-    paths: Iterable[str], recipe: DecodeRecipe, runtime: Runtime, view: View | None, batch: int = BATCH
-) -> Iterator[Arrays]:
-    """Push views of pictures through the frozen part and keep nothing.
-
-    Files are read and decoded on threads while the frozen part runs and while the caller works; no more than a few
-    batches are in memory. Close the iterator to stop early.
-
-    Args:
-        paths: the files, in the order wanted.
-        recipe: how they are decoded.
-        runtime: the frozen part.
-        view: which random view of the pictures; None for that of the centre.
-        batch: pictures at a time; the last batch may be smaller.
-
-    Yields:
-        One array per frontier tensor, a row for each picture of the batch.
-
-    Raises:
-        DataError: at a file that can no longer be used.
-    """
-    for loaded in in_batches(load_pictures(paths, recipe, view, ahead=2 * batch), batch):
-        yield runtime(np.stack([_required(content) for _, content in loaded]))
-
-
 def load_pictures(
     paths: Iterable[str], recipe: DecodeRecipe, view: View | None = None, ahead: int = 2 * BATCH
 ) -> Iterator[tuple[str, np.ndarray | Quarantined]]:

@@ -104,6 +104,9 @@ class Batches(keras.utils.PyDataset):
         seed: shuffles anew in every epoch; None keeps the order.
         weights: float32 `(pictures,)`, how much each picture counts; None for all the same.
         mixing: `mixup` or `cutmix`, drawn per batch where both are given; targets must be one-hot.
+
+    Attributes:
+        error: what went wrong while a batch was made; None if nothing did.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class Batches(keras.utils.PyDataset):
         self._source, self._paths, self._targets = source, list(paths), targets
         self._batch_size, self._seed, self._weights, self._mixing = batch_size, seed, weights, tuple(mixing)
         self._epoch = 0
+        self.error: Exception | None = None
         self._order = np.arange(len(self._paths))
 
     def begin(self, epoch: int) -> None:
@@ -137,35 +141,41 @@ class Batches(keras.utils.PyDataset):
         return math.ceil(len(self._paths) / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
+        try:
+            return self._batch(index)
+        except Exception as error:
+            self.error = error
+            raise
+
+    def _batch(self, index: int) -> tuple[Any, ...]:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         arrays = self._source.read([self._paths[i] for i in chosen], self._epoch)
-        targets = self._targets[chosen]
+        wanted = [self._targets[chosen]] if self._weights is None else [self._targets[chosen], self._weights[chosen]]
         if self._mixing:
             random = np.random.default_rng([self._seed or 0, self._epoch, index])
-            arrays, targets = mix(arrays, targets, self._mixing[random.integers(len(self._mixing))], random)
-        given = tuple(arrays) if len(arrays) > 1 else arrays[0]
-        return (given, targets) if self._weights is None else (given, targets, self._weights[chosen])
+            arrays, wanted = mix(arrays, wanted, self._mixing[random.integers(len(self._mixing))], random)
+        return tuple(arrays) if len(arrays) > 1 else arrays[0], *wanted
 
 
-def mix(arrays: Arrays, targets: np.ndarray, op: Op, random: np.random.Generator) -> tuple[Arrays, np.ndarray]:
-    """Mix each row of a batch with another one, and their targets in the same proportion.
+def mix(arrays: Arrays, targets: Arrays, op: Op, random: np.random.Generator) -> tuple[Arrays, Arrays]:
+    """Mix each row of a batch with another one, and what goes with them in the same proportion.
 
     Source: mixup, Zhang et al., arXiv 1710.09412; on inner layers Verma et al., arXiv 1806.05236; CutMix, Yun et al.,
     arXiv 1905.04899, here a box at the same relative place in every tensor.
 
     Args:
         arrays: one per frontier tensor; for `cutmix` all of them maps `(batch, rows, columns, width)`.
-        targets: float32 `(batch, classes)`, one-hot.
+        targets: float32, rows first: one-hot targets, and how much each row counts.
         op: `mixup` or `cutmix` with its alpha.
         random: where chance comes from.
     """
-    other = random.permutation(len(targets))
+    other = random.permutation(len(arrays[0]))
     share = float(random.beta(op.amount, op.amount))
     if op.kind == "mixup":
         mixed = [(share * array + (1 - share) * array[other]).astype(np.float32) for array in arrays]
     else:
         mixed, share = _paste_boxes(arrays, other, share, random)
-    return mixed, (share * targets + (1 - share) * targets[other]).astype(np.float32)
+    return mixed, [(share * rows + (1 - share) * rows[other]).astype(np.float32) for rows in targets]
 
 
 def _paste_boxes(arrays: Arrays, other: np.ndarray, share: float, random: np.random.Generator) -> tuple[Arrays, float]:
@@ -176,7 +186,7 @@ def _paste_boxes(arrays: Arrays, other: np.ndarray, share: float, random: np.ran
     for array in arrays:
         rows, columns = array.shape[1:3]
         box = (slice(None), *(slice(round(a * n), round((a + side) * n)) for a, n in ((top, rows), (left, columns))))
-        pasted = array.copy()
+        pasted = array.astype(np.float32)
         pasted[box] = array[other][box]
         left_over = 1 - (box[1].stop - box[1].start) * (box[2].stop - box[2].start) / (rows * columns)
         mixed.append(pasted)

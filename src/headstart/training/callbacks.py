@@ -1,15 +1,16 @@
 """What happens between epochs, beside what Keras' own callbacks do."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from headstart.errors import require_free_space, storage_errors
+from headstart.errors import RecipeError, require_free_space, storage_errors
 from headstart.progress import Advance
 from headstart.training.batches import Batches
-from headstart.training.state import HINT, Plan, Progress, State, assign, values
+from headstart.training.state import HINT, Plan, Progress, State, values
 
 _HDF5_OVERHEAD = 4096  # what a file takes beside its arrays, for each of them
 _EVENTS = 1 << 16  # more than an epoch's events
@@ -100,18 +101,20 @@ class Memory(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = list(state.progress.rows) if state else []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Go on from what was kept."""
+        """Let early stopping and checkpoint go on from what was kept."""
         if self._state is None:
             return
         progress = self._state.progress
-        assign(self.model.variables, self._state.model, self._file)
-        assign(self.model.optimizer.variables, self._state.optimizer, self._file)
         self._stop.best, self._stop.best_epoch, self._stop.wait = progress.best, progress.best_epoch - 1, progress.wait
         self._stop.best_weights = self._state.best
         self._best.best = progress.best
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write everything down."""
+        if not math.isfinite(self._stop.best):
+            raise RecipeError(
+                [f"the validation loss is no number any more in epoch {epoch + 1}; try a lower learning rate."]
+            )
         figures = {name: float(value) for name, value in sorted((logs or {}).items()) if name != "learning_rate"}
         self.rows.append({"epoch": epoch + 1, **figures})
         finished = self.model.stop_training or epoch + 1 == self.params["epochs"]

@@ -16,7 +16,7 @@ from headstart.progress import training_bar
 from headstart.training.batches import Batches
 from headstart.training.callbacks import Memory, Room, StopAskedError, Turn
 from headstart.training.objective import Objective
-from headstart.training.state import Plan, Progress, read_state
+from headstart.training.state import Plan, Progress, assign, read_state
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +112,13 @@ def fit(
             f"Remove {places.state} to begin it again with those that are there now."
         )
     if state is not None and state.progress.finished:
+        assign(model.variables, state.model, places.state)  # random generators go on from where they were, too
         model.set_weights(state.best)
         return _fitted(state.progress, interrupted=False)
     optimizer.build(model.trainable_variables)
+    if state is not None:
+        assign(model.variables, state.model, places.state)
+        assign(optimizer.variables, state.optimizer, places.state)
     model.compile(optimizer, objective.loss, metrics=[objective.metric])
     stop = keras.callbacks.EarlyStopping("val_loss", patience=plan.patience, restore_best_weights=True)
     best = keras.callbacks.ModelCheckpoint(
@@ -137,12 +141,17 @@ def fit(
                 shuffle=False,
                 callbacks=callbacks,
             )
-            interrupted = False
+            interrupted = asked_to_stop()
         except StopAskedError:
             if not memory.rows:
                 raise KeyboardInterrupt from None
             model.set_weights(stop.best_weights)
             interrupted = True
+        except Exception as error:
+            # What goes wrong while a batch is made comes back from TensorFlow as an error of its own.
+            if cause := train.error or val.error:
+                raise cause from error
+            raise
     return Fitted(memory.rows, int(stop.best_epoch) + 1, interrupted)
 
 

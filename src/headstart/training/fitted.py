@@ -139,16 +139,16 @@ def _refuse_boxes_of_vectors(session: Session, name: str, cut: Cut) -> None:
         )
 
 
-def _scales(session: Session) -> dict[str, float]:
+def _scales(session: Session) -> dict[int, float]:
     """How much of the learning rate each variable of the backbones gets: less, block by block, away from the head."""
     decay = session.recipe.layer_decay
     if decay == 1:
         return {}
-    scales: dict[str, float] = {}
+    scales: dict[int, float] = {}
     for network in session.networks:
         for depth, block in enumerate(reversed(blocks(network.model)), start=1):
             for layer in network.model.layers[block.first : block.last + 1]:
-                scales |= {variable.path: decay**depth for leaf in leaves(layer) for variable in leaf.variables}
+                scales |= {id(variable): decay**depth for leaf in leaves(layer) for variable in leaf.variables}
     return scales
 
 

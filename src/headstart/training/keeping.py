@@ -125,8 +125,25 @@ class Keeper:
         return Views("stream", "stream")
 
     def views(self, frozen: Frozen, paths: Sequence[str], ops: tuple[Op, ...], count: int) -> list[Extraction]:
-        """Keep several random views of each picture."""
-        return [self.keep(frozen, paths, View(ops, self.recipe.seed, number)) for number in range(count)]
+        """Keep several random views of each picture.
+
+        Raises:
+            DataError: if a picture that could be decoded before cannot be any more.
+        """
+        kept = [self.keep(frozen, paths, View(ops, self.recipe.seed, number)) for number in range(count)]
+        for features in kept:
+            self.refuse_changed(paths, features)
+        return kept
+
+    def refuse_changed(self, paths: Sequence[str], features: Extraction) -> None:
+        """Refuse pictures that have become unreadable since the training began.
+
+        Raises:
+            DataError: naming the first of them.
+        """
+        for path in paths:
+            if path not in features.digests:
+                raise DataError(f"{path} could be decoded when the training began and cannot be any more.")
 
     def _identity(self, frozen: Frozen, view: View | None) -> dict[str, object]:
         return {

@@ -15,7 +15,7 @@ _NOT_DECAYED = ("bias", "gamma", "beta")
 
 
 def make_optimizer(
-    recipe: Recipe, phase: str, steps: int, scales: Mapping[str, float] | None = None
+    recipe: Recipe, phase: str, steps: int, scales: Mapping[int, float] | None = None
 ) -> keras.optimizers.Optimizer:
     """The optimizer of one phase of a training.
 
@@ -23,7 +23,7 @@ def make_optimizer(
         recipe: optimizer, learning rate, schedule, warm-up, epochs, weight decay.
         phase: `head`, `finetune` or `scratch`: what the usual learning rate depends on.
         steps: per epoch.
-        scales: the learning rate of a variable is multiplied by this, by the variable's path; 1 where it has none.
+        scales: the learning rate of a variable is multiplied by this, by the variable's `id`; 1 where it has none.
     """
     rate = recipe.learning_rate or LEARNING_RATES[phase][recipe.optimizer]
     options: dict[str, Any] = {"learning_rate": _schedule(recipe, rate, steps)}
@@ -65,7 +65,7 @@ def _schedule(recipe: Recipe, rate: float, steps: int) -> Any:
 
 
 def _with_scales(
-    kind: type[keras.optimizers.Optimizer], scales: Mapping[str, float]
+    kind: type[keras.optimizers.Optimizer], scales: Mapping[int, float]
 ) -> type[keras.optimizers.Optimizer]:
     """The optimizer with a learning rate for each variable.
 
@@ -79,12 +79,12 @@ def _with_scales(
     class Scaled(kind):
         def build(self, variables: list[keras.Variable]) -> None:
             super().build(variables)
-            scaled[:] = [variable for variable in variables if variable.path in scales]
+            scaled[:] = [variable for variable in variables if id(variable) in scales]
 
         def apply(self, grads: Any, trainable_variables: Any = None) -> None:
             before = [keras.ops.copy(variable) for variable in scaled]
             super().apply(grads, trainable_variables)
             for variable, start in zip(scaled, before, strict=True):
-                variable.assign(start + scales[variable.path] * (variable - start))
+                variable.assign(start + scales[id(variable)] * (variable - start))
 
     return Scaled

@@ -111,6 +111,7 @@ class Session:
             self.data = make_dataset(self.keeper.listing, features.digests, *self._shares, self.recipe.seed)
             self.left_out = features.quarantined
             self.data.warn_of_leaks()
+        self.keeper.refuse_changed([example.picture.path for example in self.data.examples], features)
         return Cut(parts, frozen, features)
 
     def pictures(self) -> str:
@@ -160,7 +161,7 @@ class Stage:
     """What one stage of a training has come to.
 
     Attributes:
-        name: `head`, `finetune` or `scratch`.
+        name: `head`, `finetune` or `scratch`; `start` for a finished model as it was.
         model: the whole classifier.
         cut: its halves as they were trained.
         head: what it ends in, with `auto` resolved.

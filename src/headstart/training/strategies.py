@@ -105,7 +105,14 @@ def _head_then_finetune(session: Session) -> Outcome:
     if head.interrupted:
         return Outcome(head, (head,))
     _unfreeze(session)
-    return _better_of(session, head, fit_stage(session, "finetune", head.model, head.head))
+    try:
+        tuned = fit_stage(session, "finetune", head.model, head.head)
+    except KeyboardInterrupt:  # before there was anything better: the head is not lost for that
+        session.draw("none", "frozen")
+        head.model.set_weights(head.weights)
+        head = replace(head, interrupted=True)
+        return Outcome(head, (head,))
+    return _better_of(session, head, tuned)
 
 
 def _finetune_further(session: Session, begin: keras.Model, head: HeadSpec) -> Outcome:
