@@ -226,11 +226,11 @@ def test_bad_input_is_one_line_and_exit_code_2(pictures, tmp_path, finished):
             "augment views=2 is for what is fitted; head linear takes pictures as they are.",
         ),
         (
-            "--ensemble mobilenet_0.25,mobilenet_0.25",
+            "--backbone mobilenet_0.25,mobilenet_0.25",
             "backbone 'mobilenet_0.25,mobilenet_0.25' names one twice.",
         ),
         (
-            "--ensemble mobilenet_0.25,mobilenet_0.5 --head conv:8,flatten",
+            "--backbone mobilenet_0.25,mobilenet_0.5 --head conv:8,flatten",
             "head 'conv:8,flatten' takes the maps of one backbone; those of 2 are pooled first.",
         ),
         (
