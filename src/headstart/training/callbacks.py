@@ -26,7 +26,7 @@ class Turn(keras.callbacks.Callback):
     def __init__(self, train: Batches, advance: Advance, say: Callable[[str], None], asked_to_stop: Callable[[], bool]):
         super().__init__()
         self._train, self._advance, self._say, self._asked_to_stop = train, advance, say, asked_to_stop
-        self._now = ""
+        self._now, self._cut_short = "", False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draw the order of the epoch."""
@@ -38,11 +38,19 @@ class Turn(keras.callbacks.Callback):
         self._advance(1)
         self._say(f"{self._now}  {_figures(logs or {}, ('loss', 'accuracy'))}")
         if self._asked_to_stop():
-            raise StopAskedError
+            self._cut_short = self.model.stop_training = True
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop in the middle of a validation, too."""
         if self._asked_to_stop():
+            self._cut_short = self.model.stop_training = self.model.stop_evaluating = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Let nobody take an epoch that was cut short for a whole one.
+
+        Raising any earlier would tear TensorFlow's iterators down while they are at work.
+        """
+        if self._cut_short:
             raise StopAskedError
 
 
