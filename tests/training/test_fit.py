@@ -1,6 +1,5 @@
 """Fitting by Keras from kept features: stops early, keeps the best, repeats exactly, leaves its traces."""
 
-import os
 import signal
 from pathlib import Path
 
@@ -58,6 +57,11 @@ def run(net: keras.Model, extraction, places: Places, epochs: int, pictures: str
     plan = Plan(epochs, PATIENCE, 32, pictures)
     optimizer = make_optimizer(RECIPE, "head", len(train))
     return fit(net, make_objective(RECIPE, 2), optimizer, train, val, plan, places, **more)
+
+
+def ctrl_c() -> None:
+    """What Python does on Ctrl-C. Real signals are sent to real processes in tests/test_kill.py."""
+    signal.getsignal(signal.SIGINT)(signal.SIGINT, None)
 
 
 def test_it_learns_and_stops_when_the_validation_loss_stops_falling(extraction, places):
@@ -123,7 +127,7 @@ def test_a_training_on_other_pictures_does_not_go_on(extraction, places):
 
 def test_the_state_of_another_network_is_refused(extraction, places):
     def interrupt(rows):
-        os.kill(os.getpid(), signal.SIGINT)
+        ctrl_c()
 
     assert run(model(), extraction, places, epochs=9, on_epoch=interrupt).interrupted
     inputs = [keras.Input((4,)), keras.Input((4,))]
@@ -140,7 +144,7 @@ def test_ctrl_c_ends_it_with_the_best_epoch_so_far(extraction, places):
 
     def interrupt(rows):
         if len(rows) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+            ctrl_c()
 
     found = run(net, extraction, places, epochs=9, on_epoch=interrupt)
     assert found.interrupted
@@ -153,7 +157,7 @@ def test_ctrl_c_ends_it_with_the_best_epoch_so_far(extraction, places):
 
 def test_ctrl_c_before_the_first_epoch_has_ended_is_what_it_usually_is(extraction, places, monkeypatch):
     def interrupt(self, epoch):
-        os.kill(os.getpid(), signal.SIGINT)
+        ctrl_c()
 
     monkeypatch.setattr(Batches, "begin", interrupt)
     with pytest.raises(KeyboardInterrupt):
