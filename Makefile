@@ -4,7 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: install demo test test-all check format clean
+# For `make nano`: Tiny ImageNet, the weights of the teacher (imagenet or a file), and a place for 3 GB.
+TINY ?= tiny-imagenet-200
+TEACHER ?= imagenet
+WORK ?= build/nano
+NANO := src/headstart/models/nano.safetensors
+
+.PHONY: install demo test test-all check format clean nano
 
 install: $(INSTALLED)
 
@@ -32,6 +38,12 @@ check: $(INSTALLED) ## Lint and type-check
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+nano: $(INSTALLED) ## Train the backbone in the box anew: docs/nano.md
+	$(BIN)/python tools/pretrain/pictures.py $(TINY) --out $(WORK)
+	$(BIN)/python tools/pretrain/teacher.py $(WORK) --weights $(TEACHER)
+	$(BIN)/python tools/pretrain/train.py $(WORK) --out nano
+	install -m 644 $(WORK)/nano/nano.safetensors $(NANO)
 
 clean:
 	rm -rf $(VENV) demo

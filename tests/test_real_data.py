@@ -123,3 +123,11 @@ def test_over_five_seeds_fine_tuning_never_leaves_flowers_worse_than_the_head(sh
         heads.append(head["test"]["accuracy"])
         kept.append(metrics["test"]["accuracy"])
     assert np.mean(kept) >= np.mean(heads)
+
+
+@pytest.mark.parametrize(("name", "least"), [("cats_dogs", 0.82), ("flowers", 0.75)])
+def test_the_backbone_in_the_box_is_worth_having(shared, imagenet_home, workplace, name, least):
+    out = workplace / f"nano_{name}"
+    nano = ("--backbone", "nano", "--strategy", "head", "--head", "linear")
+    metrics = headstart(workplace, imagenet_home, "train", shared / "data" / name, *nano, "--out", out)
+    assert metrics["accuracy"] >= least

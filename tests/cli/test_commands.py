@@ -317,14 +317,20 @@ def test_a_closed_pipe_is_no_traceback(finished):
     assert done.stderr == ""
 
 
-def test_the_demo_trains_on_digits_that_come_with_a_library(tmp_path):
-    result = run("demo", "--out", tmp_path / "demo", "--json")
+def test_the_demo_trains_on_digits_that_come_with_a_library_and_compares(tmp_path):
+    folder = tmp_path / "demo"
+    result = run("demo", "--out", folder, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert found["accuracy"] > 0.95
-    assert found["pictures"] == 1797
-    assert found["quarantined"] == 0
-    assert refused("demo", "--out", tmp_path / "demo").endswith("Give another --out, or remove it first.")
+    assert found["pretrained"]["accuracy"] > 0.95
+    assert found["pretrained"]["accuracy"] > found["scratch"]["accuracy"] > 0.1
+    for metrics in found.values():
+        assert metrics["backbone"] == "nano"
+        assert metrics["pictures"] == 1797
+        assert metrics["quarantined"] == 0
+        assert (Path(metrics["run"]) / "model.keras").exists()
+    assert found["pretrained"]["n"] == found["scratch"]["n"]
+    assert refused("demo", "--out", folder).endswith("Give another --out, or remove it first.")
 
 
 def test_places_for_a_run_that_cannot_be_are_refused_before_anything_is_computed(finished, tmp_path, store):

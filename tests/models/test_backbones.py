@@ -1,4 +1,4 @@
-"""Every network of keras.applications: found, preprocessed as Keras does, split, saved, run by OpenVINO or refused."""
+"""Every network of keras.applications, and nano: found, preprocessed, split, saved, run by OpenVINO or refused."""
 
 import importlib
 import inspect
@@ -14,6 +14,7 @@ from headstart.models.assemble import assemble, build_network
 from headstart.models.backbones import Backbone, backbones, find_backbone
 from headstart.models.cut import fingerprint, join, layer_costs, split
 from headstart.models.freeze import Freezer
+from headstart.models.nano import Nano
 from headstart.specs import parse_head
 
 # The smallest input that a network takes where that is more than the usual 32.
@@ -25,6 +26,7 @@ ONE_OF_EACH_FAMILY_AND_ALL_SMALL_ONES = [
     "efficientnet_v2_b0",
     "inception_v3",
     *(name for name in backbones() if name.startswith("mobilenet")),
+    "nano",
     "nasnet_mobile",
     "resnet50",
     "resnet50_v2",
@@ -32,6 +34,7 @@ ONE_OF_EACH_FAMILY_AND_ALL_SMALL_ONES = [
     "vgg19",
     "xception",
 ]
+OF_KERAS = [backbone for backbone in backbones().values() if backbone.constructor is not Nano]
 THE_OTHERS = sorted(set(backbones()) - set(ONE_OF_EACH_FAMILY_AND_ALL_SMALL_ONES))
 
 
@@ -49,9 +52,9 @@ def test_no_constructor_of_keras_applications_is_missing():
         for function in vars(keras.applications).values()
         if inspect.isfunction(function) and function.__name__[0].isupper()
     }
-    assert {backbone.constructor for backbone in backbones().values()} == constructors
+    assert {backbone.constructor for backbone in backbones().values()} == constructors | {Nano}
     assert len(constructors) == 40
-    assert len(backbones()) == 50
+    assert len(backbones()) == 51
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_ones():
         find_backbone("resnet5")
 
 
-@pytest.mark.parametrize("backbone", backbones().values(), ids=lambda backbone: backbone.name)
+@pytest.mark.parametrize("backbone", OF_KERAS, ids=lambda backbone: backbone.name)
 def test_preprocessing_is_what_keras_does(backbone):
     module = importlib.import_module(f"keras.applications.{backbone.constructor.__module__.rpartition('.')[2]}")
     pixels = np.random.default_rng(0).integers(0, 256, (1, 5, 5, 3)).astype(np.float32)
@@ -141,7 +144,7 @@ def test_all_the_others_obey_the_laws(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", backbones().values(), ids=lambda backbone: backbone.name)
+@pytest.mark.parametrize("backbone", OF_KERAS, ids=lambda backbone: backbone.name)
 def test_the_native_size_is_the_one_keras_builds_the_whole_network_for(backbone):
     model = backbone.constructor(weights=None, **backbone.options)
     # MobileNetV3 is built for any size; 224 is what its paper and its weights are for.

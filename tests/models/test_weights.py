@@ -161,7 +161,7 @@ def test_imagenet_weights_that_cannot_be_fetched_say_where_to_put_the_file(monke
     assert str(caught.value) == (
         "the ImageNet weights of mobilenet_0.25 are not here and cannot be fetched. Where there is a network, "
         f"download {address} and put it into {tmp_path}/models as mobilenet_2_5_224_tf_no_top.h5; "
-        "or give --weights FILE, or --weights none for random ones."
+        "or take --backbone nano, which comes with headstart, --weights FILE, or --weights none for random ones."
     )
 
 

@@ -1,4 +1,4 @@
-"""Every network of `keras.applications` under one name each, with its own preprocessing.
+"""Every network of `keras.applications`, and `nano`, under one name each, with its own preprocessing.
 
 The networks are found in Keras itself, so a new one in Keras is a new one here. Preprocessing is found there too:
 Keras' `preprocess_input` is an affine map of the three channels, and which one is seen by trying it.
@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from headstart.errors import RecipeError, nearest
+from headstart.models import nano
 
 _NATIVE_SIZES = {
     "inception_v3": 299,
@@ -57,7 +58,7 @@ class Backbone:
 
     Attributes:
         name: what it is called here, as `mobilenet_0.25` or `efficientnet_v2_b0`.
-        constructor: the function in `keras.applications` that builds it.
+        constructor: the function that builds it, in `keras.applications` or called as those are.
         size: rows and columns of the pictures it was trained on.
         options: arguments for the constructor.
     """
@@ -76,7 +77,7 @@ class Backbone:
 
         Args:
             image_size: rows and columns of the pictures; its native size by default.
-            weights: `imagenet`, or None for random ones.
+            weights: `imagenet` for those it was published with, or None for random ones.
             include_top: whether its own classifier for ImageNet is part of it.
 
         Returns:
@@ -109,7 +110,7 @@ class Backbone:
             pixels: KerasTensor `(batch, height, width, 3)`.
             name: of the layer, if there is one.
         """
-        scale, offset, flipped = _affine_map(self.constructor.__module__.rpartition(".")[2])
+        scale, offset, flipped = _affine_map(self.constructor.__module__)
         if flipped:
             pixels = pixels[..., ::-1]
         if scale == [1.0] * 3 and offset == [0.0] * 3:
@@ -120,7 +121,7 @@ class Backbone:
 @cache
 def backbones() -> dict[str, Backbone]:
     """All backbones by name, sorted."""
-    found: dict[str, Backbone] = {}
+    found = {"nano": Backbone("nano", nano.Nano, nano.SIZE)}
     for class_name, constructor in vars(keras.applications).items():
         if not inspect.isfunction(constructor) or "include_top" not in inspect.signature(constructor).parameters:
             continue
@@ -182,7 +183,8 @@ def _canonical(class_name: str) -> str:
 @cache
 def _affine_map(module_name: str) -> tuple[list[float], list[float], bool]:
     """What a module's `preprocess_input` does to each channel: scale, offset, and whether RGB becomes BGR."""
-    preprocess = importlib.import_module(f"keras.applications.{module_name}").preprocess_input
+    public_name = module_name.replace("keras.src.", "keras.")
+    preprocess = importlib.import_module(public_name).preprocess_input
     probes = np.vstack([np.zeros((1, 3)), 255.0 * np.eye(3)]).astype(np.float32)
     answers = np.asarray(preprocess(probes.reshape(4, 1, 1, 3).copy())).reshape(4, 3).astype(np.float64)
     offset, matrix = answers[0], (answers[1:] - answers[0]) / 255.0

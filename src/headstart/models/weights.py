@@ -91,7 +91,9 @@ def _with_imagenet_weights(backbone: Backbone, image_size: int | None, include_t
     except (RecipeError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # Keras raises a bare Exception when a download fails
-        otherwise = "; or give --weights FILE, or --weights none for random ones"
+        otherwise = (
+            "; or take --backbone nano, which comes with headstart, --weights FILE, or --weights none for random ones"
+        )
         raise not_fetched(f"the ImageNet weights of {backbone.name}", error, otherwise) from error
 
 
