@@ -139,7 +139,9 @@ def test_layers_lists_number_name_type_shape_parameters_and_cost():
 
 
 def test_backbones_lists_them_all():
-    assert len(json.loads(run("backbones", "--json").stdout)) == 50
+    listed = json.loads(run("backbones", "--json").stdout)
+    assert len(listed) == 51
+    assert [entry for entry in listed if entry["packaged"]] == [{"name": "nano", "image_size": 96, "packaged": True}]
     assert "efficientnet_v2_b0" in run("backbones").stdout
 
 

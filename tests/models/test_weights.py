@@ -148,6 +148,17 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path, name):
     assert f"{name} does not fit mobilenet_0.25 without its top" in refusal(str(tmp_path / name))
 
 
+def test_what_keras_says_of_a_download_does_not_mix_with_results(capsys):
+    def chatty(**options):
+        print("Downloading data from https://example.org")
+        return keras.applications.MobileNet(alpha=0.25, **options | {"weights": None})
+
+    build_network(Backbone(NAME, chatty, 224), "imagenet", 32)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "Downloading data from https://example.org\n"
+
+
 def test_imagenet_weights_that_cannot_be_fetched_say_where_to_put_the_file(monkeypatch, tmp_path):
     address = "https://example.org/keras/mobilenet_2_5_224_tf_no_top.h5"
 

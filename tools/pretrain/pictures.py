@@ -53,4 +53,5 @@ def _read(files: Sequence[Path]) -> np.ndarray:
     return pictures
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -44,4 +44,5 @@ def main() -> None:
         print(f"| {side} px | {probe.score(features[tested], labels[chosen][tested]):.3f} | {rate:.0f} |", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ from headstart.cli.output import json_option, print_json, print_table
 @click.command()
 @json_option
 def backbones(as_json: bool) -> None:
-    """List all backbones with the size of the pictures they were trained on."""
+    """List all backbones with their native picture sizes and where their pretrained weights come from."""
     from headstart.loading import load_keras
 
     load_keras("headstart backbones")
@@ -16,6 +16,9 @@ def backbones(as_json: bool) -> None:
 
     entries = registry().values()
     if as_json:
-        print_json([{"name": entry.name, "image_size": entry.size} for entry in entries])
+        found = [{"name": entry.name, "image_size": entry.size, "packaged": entry.packaged} for entry in entries]
+        print_json(found)
     else:
-        print_table(None, ("backbone", "image size"), [(entry.name, entry.size) for entry in entries])
+        sources = {True: "come with headstart", False: "ImageNet, from KERAS_HOME or fetched"}
+        rows = [(entry.name, entry.size, sources[entry.packaged]) for entry in entries]
+        print_table(None, ("backbone", "image size", "weights"), rows)

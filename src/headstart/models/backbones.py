@@ -61,12 +61,14 @@ class Backbone:
         constructor: the function that builds it, in `keras.applications` or called as those are.
         size: rows and columns of the pictures it was trained on.
         options: arguments for the constructor.
+        packaged: whether its weights come with headstart; those of the others are found in `KERAS_HOME` or fetched.
     """
 
     name: str
     constructor: Callable[..., keras.Model]
     size: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    packaged: bool = False
 
     def build(
         self, image_size: int | None = None, weights: str | None = None, include_top: bool = False
@@ -121,7 +123,7 @@ class Backbone:
 @cache
 def backbones() -> dict[str, Backbone]:
     """All backbones by name, sorted."""
-    found = {"nano": Backbone("nano", nano.Nano, nano.SIZE)}
+    found = {"nano": Backbone("nano", nano.Nano, nano.SIZE, packaged=True)}
     for class_name, constructor in vars(keras.applications).items():
         if not inspect.isfunction(constructor) or "include_top" not in inspect.signature(constructor).parameters:
             continue

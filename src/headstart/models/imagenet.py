@@ -8,7 +8,7 @@ import numpy as np
 from headstart.errors import WeightsError
 from headstart.models.assemble import Network, cut_network
 from headstart.models.backbones import Backbone
-from headstart.models.weights import build_with_weights, not_fetched
+from headstart.models.weights import build_with_weights, downloads_on_stderr, not_fetched
 
 CLASSES = 1000
 
@@ -52,7 +52,8 @@ def imagenet_labels() -> list[str]:
     """
     in_order = np.linspace(1, 0, CLASSES)[np.newaxis]
     try:
-        (rows,) = keras.applications.imagenet_utils.decode_predictions(in_order, top=CLASSES)
+        with downloads_on_stderr():
+            (rows,) = keras.applications.imagenet_utils.decode_predictions(in_order, top=CLASSES)
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise not_fetched("the names of ImageNet's classes", error) from error
     count = Counter(name for _, name, _ in rows)

@@ -3,9 +3,11 @@
 import logging
 import os
 import re
+import sys
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, redirect_stdout
 from itertools import groupby
 from pathlib import Path
 
@@ -56,6 +58,11 @@ def keras_home() -> Path:
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
 
 
+def downloads_on_stderr() -> AbstractContextManager[object]:
+    """While Keras may download: its remarks and its bar go to stderr, since stdout is for results alone."""
+    return redirect_stdout(sys.stderr or sys.stdout)
+
+
 def not_fetched(what: str, error: Exception, otherwise: str = "") -> WeightsError:
     """The error for a file that Keras could neither find nor download.
 
@@ -87,7 +94,8 @@ def in_brief(model: keras.Model, names: Sequence[str]) -> str:
 
 def _with_imagenet_weights(backbone: Backbone, image_size: int | None, include_top: bool) -> keras.Model:
     try:
-        return backbone.build(image_size, "imagenet", include_top)
+        with downloads_on_stderr():
+            return backbone.build(image_size, "imagenet", include_top)
     except (RecipeError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # Keras raises a bare Exception when a download fails
