@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
@@ -313,3 +314,21 @@ def test_classes_called_like_columns_do_not_hide_them(pictures, tmp_path):
     found = rows(tmp_path / "run" / "predictions.csv")[0]
     assert set(found) == {"path", "side", "label", "predicted", "probability", "class path", "class label"}
     assert found["path"].endswith(".png")
+
+
+def test_a_zip_gives_what_its_folder_gives_and_reuses_its_features(trained, tmp_path, monkeypatch):
+    folder, run = trained
+    monkeypatch.setenv("HEADSTART_STORE", str(folder / "store"))
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        for file in sorted((folder / "data").rglob("*.*")):
+            archive.write(file, file.relative_to(folder / "data"))
+    zipped = hs.train(tmp_path / "data.zip", out=tmp_path / "run", **SMALL)
+    assert (zipped.metrics["extracted"], zipped.metrics["reused"], zipped.metrics["quarantined"]) == (0, 60, 1)
+    for name in ("accuracy", "loss", "confusion"):
+        assert zipped.metrics[name] == run.metrics[name]
+    assert (tmp_path / "run" / "splits.csv").read_bytes() == (folder / "run" / "splits.csv").read_bytes()
+    (left_out,) = rows(tmp_path / "run" / "quarantine.csv")
+    assert left_out["path"] == f"{tmp_path}/data.zip/red/broken.jpg"
+    assert zipped.evaluate(tmp_path / "data.zip").figures == run.evaluate(folder / "data").figures
+    labels = [found.label for found in run.predict(folder / "data")]
+    assert [found.label for found in zipped.predict(tmp_path / "data.zip")] == labels

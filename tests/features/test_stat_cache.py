@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from headstart.features.stat_cache import StatCache, stat_of
+from headstart.features.stat_cache import StatCache
+from headstart.images.places import stat_of
 
 
 @pytest.fixture

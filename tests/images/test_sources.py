@@ -192,14 +192,14 @@ def test_labels_that_cannot_be_used_are_refused(tmp_path, content, message):
 def test_no_such_folder_names_the_nearest(pictures, tmp_path):
     pictures(at="flowers", cat=2, dog=2)
     assert refusal(tmp_path / "flower") == (
-        f"no such folder: {tmp_path}/flower. Give a folder that holds one folder of pictures for each class. "
-        f"In {tmp_path}: did you mean flowers?"
+        f"no such folder: {tmp_path}/flower. Give a folder, or a zip, that holds one folder of pictures for each "
+        f"class. In {tmp_path}: did you mean flowers?"
     )
 
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"")
-    assert refusal(tmp_path / "a.zip").startswith(f"{tmp_path}/a.zip is a file, not a folder.")
+    assert refusal(tmp_path / "a.zip").startswith(f"{tmp_path}/a.zip is a file, neither a folder nor a zip.")
 
 
 def test_a_folder_without_class_folders(tmp_path):

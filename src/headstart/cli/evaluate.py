@@ -15,10 +15,12 @@ from headstart.cli.output import json_option, print_figures, print_json, say
 def evaluate(run: str, data: str, as_json: bool) -> None:
     """Compare what RUN says of the pictures in DATA with their labels.
 
-    DATA holds one folder of pictures for each class. Where it holds train and val folders, val is evaluated.
+    DATA holds one folder of pictures for each class; it may be a zip. Where it holds train and val folders, val is
+    evaluated.
     """
     from headstart.bundle import Run
-    from headstart.features.keys import file_digest
+    from headstart.images.digest import picture_digest
+    from headstart.images.places import read_file
     from headstart.images.sources import list_for_evaluation
 
     started = time.perf_counter()
@@ -27,7 +29,7 @@ def evaluate(run: str, data: str, as_json: bool) -> None:
     result = opened.evaluate(listing, show=not as_json)
     left_out = [*listing.skipped, *result.quarantined]
     known = opened.trained_on()
-    learned_from = sum(file_digest(picture.path) in known for picture in result.pictures)
+    learned_from = sum(picture_digest(read_file(picture.path)) in known for picture in result.pictures)
     content: dict[str, Any] = {
         **result.figures.to_dict(),
         "classes": list(opened.classes),

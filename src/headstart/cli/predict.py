@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 def predict(run: str, pictures: Sequence[str], top: int, form: str) -> None:
-    """Say what RUN takes PICTURES for: files, or folders of them."""
+    """Say what RUN takes PICTURES for: files, folders or zips of them."""
     from headstart.bundle import Prediction, Run
     from headstart.images.sources import Quarantined, list_any
 

@@ -118,8 +118,9 @@ def train(
 ) -> None:
     """Train a classifier on DATA and write it to RUN.
 
-    DATA holds one folder of pictures for each class, or train and val (or test) folders of such folders. What was
-    interrupted goes on when the same command is given again, or with --resume RUN.
+    DATA holds one folder of pictures for each class, or train and val (or test) folders of such folders; it may be a
+    zip, or a folder with a zip for each class. What was interrupted goes on when the same command is given again, or
+    with --resume RUN.
     """
     import headstart
 

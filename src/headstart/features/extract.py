@@ -13,10 +13,11 @@ import numpy as np
 
 from headstart.errors import DataError
 from headstart.features.runtime import Runtime
-from headstart.features.stat_cache import Stat, StatCache, stat_of
+from headstart.features.stat_cache import StatCache
 from headstart.features.store import Arrays, Space
 from headstart.images.decode import DecodeRecipe, UndecodableError, decode
 from headstart.images.digest import picture_digest
+from headstart.images.places import Stat, read_file, stat_of
 from headstart.images.sources import Quarantined
 from headstart.images.views import View
 from headstart.progress import Advance
@@ -227,8 +228,7 @@ def _load(
         return _Loaded(path, known[1])
     try:
         stat = stat_of(path)
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_file(path)
         unchanged = known is not None and known[0] == stat == stat_of(path)
     except OSError as error:
         return _Loaded(path, reason=f"cannot be read: {error.strerror or error}")

@@ -12,20 +12,9 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from headstart.images.places import Stat, stat_of
+
 _RACY_NANOSECONDS = 2_000_000_000
-
-Stat = tuple[int, int, int, int]
-"""Size in bytes, modification and change time in nanoseconds, inode."""
-
-
-def stat_of(path: str) -> Stat:
-    """What is compared.
-
-    Raises:
-        OSError: if there is no such file.
-    """
-    found = os.stat(path)
-    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 class StatCache:

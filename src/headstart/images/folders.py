@@ -1,43 +1,87 @@
-"""Folders of class folders: what is in them, and which of them do not go together."""
+"""Folders of class folders, also in zips: what is in them, and which of them do not go together."""
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from headstart.errors import DataError, nearest
+from headstart.images.archives import ArchiveError
+from headstart.images.places import Entry, entries, is_folder
 
 _NOT_OURS = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what archives and file managers leave behind
 
 
 def existing_folder(given: str | os.PathLike[str]) -> Path:
-    """The folder, if it is one.
+    """The folder, if it is one. Of a zip that holds nothing but one folder of folders, it is that folder.
 
     Raises:
         DataError: if it is not, with the nearest folder beside it.
     """
     path = Path(given)
-    if path.is_dir():
-        return path
-    wanted = "Give a folder that holds one folder of pictures for each class."
+    if is_folder_or_zip(path):
+        return unwrapped(path)
+    wanted = "Give a folder, or a zip, that holds one folder of pictures for each class."
     if path.exists():
-        raise DataError(f"{path} is a file, not a folder. {wanted}")
-    siblings = [entry.name for entry in visible(path.parent) if entry.is_dir()] if path.parent.is_dir() else []
+        raise DataError(f"{path} is a file, neither a folder nor a zip. {wanted}")
+    siblings = [entry.name for entry in visible(path.parent) if entry.is_folder] if path.parent.is_dir() else []
     hint = f" In {path.parent}: {nearest(path.name, siblings)}" if siblings else ""
     raise DataError(f"no such folder: {path}. {wanted}{hint}")
 
 
-def visible(folder: Path) -> list[os.DirEntry[str]]:
+def is_folder_or_zip(path: Path) -> bool:
+    """Whether it is a folder, a zip, or a folder in a zip.
+
+    Raises:
+        DataError: if it is in a damaged zip.
+    """
+    try:
+        return is_folder(path)
+    except ArchiveError as error:
+        raise DataError(f"{path} is {error}.") from None
+
+
+def visible(folder: Path) -> list[Entry]:
     """What is in a folder, sorted by name, without hidden files and what archives leave behind.
 
     Raises:
-        DataError: if it may not be read.
+        DataError: if it may not be read, or is in a damaged zip.
     """
     try:
-        with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _NOT_OURS]
+        found = [entry for entry in entries(folder) if not entry.name.startswith(".") and entry.name not in _NOT_OURS]
     except PermissionError:
         raise DataError(f"{folder} cannot be read: permission denied. Give yourself the right, or move it.") from None
+    except ArchiveError as error:
+        raise DataError(f"{folder} is {error}.") from None
     return sorted(found, key=lambda entry: entry.name)
+
+
+def class_entries(folder: Path) -> list[Entry]:
+    """What is in a folder of class folders. Where there are none but zips, each of these stands for a class."""
+    found = visible(folder)
+    if any(entry.is_folder for entry in found):
+        return found
+    return [_as_class(entry) if _is_zip(entry) else entry for entry in found]
+
+
+def unwrapped(path: Path) -> Path:
+    """The one folder in a zip that was made of a folder of folders; anything else as it is."""
+    if path.is_dir():
+        return path
+    found = visible(path)
+    if len(found) == 1 and found[0].is_folder:
+        inner = Path(found[0].path)
+        if any(entry.is_folder for entry in visible(inner)):
+            return inner
+    return path
+
+
+def _is_zip(entry: Entry) -> bool:
+    return entry.name.lower().endswith(".zip") and not entry.problem and is_folder_or_zip(Path(entry.path))
+
+
+def _as_class(entry: Entry) -> Entry:
+    return replace(entry, name=Path(entry.name).stem, is_folder=True)
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
@@ -46,10 +90,10 @@ def class_names(folder: Path) -> tuple[str, ...]:
     Raises:
         DataError: if there are none.
     """
-    entries = visible(folder)
-    names = tuple(entry.name for entry in entries if entry.is_dir())
+    found_there = class_entries(folder)
+    names = tuple(sorted(entry.name for entry in found_there if entry.is_folder))
     if not names:
-        files = sum(1 for entry in entries if entry.is_file())
+        files = sum(1 for entry in found_there if not entry.problem)
         found = f"it holds {files} file{'s' * (files != 1)} and no folders" if files else "it is empty"
         raise DataError(f"no classes in {folder}: {found}. Put the pictures of each class into a folder of its own.")
     return names

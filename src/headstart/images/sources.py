@@ -1,4 +1,4 @@
-"""Where pictures and labels come from: folders of class folders, with or without train, val and test folders."""
+"""Where pictures and labels come from: folders or zips of class folders, or of train, val and test folders of these."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,13 +9,17 @@ from typing import Literal, NamedTuple
 
 from headstart.errors import DataError
 from headstart.images.folders import (
+    class_entries,
     class_names,
     existing_folder,
+    is_folder_or_zip,
     refuse_overlap,
     refuse_strangers,
     refuse_unlisted,
+    unwrapped,
     visible,
 )
+from headstart.images.places import Entry, is_file
 
 Side = Literal["train", "val", "test"]
 
@@ -38,7 +42,7 @@ class Picture(NamedTuple):
     """One file that is taken for a picture until it proves not to be one.
 
     Attributes:
-        path: where it is.
+        path: where it is, see `headstart.images.places`.
         name: its path below the folder that was given, with forward slashes; what tables call it by.
         label: the name of its class; None where nobody said.
         side: `train`, `val` or `test` where the folders say so; None where headstart splits.
@@ -98,9 +102,10 @@ def list_labelled(
 ) -> Listing:
     """Find labelled pictures: one folder per class, at the top or inside train and val folders.
 
-    Files at any depth below a class folder belong to the class. Hidden files and folders are passed over. A folder
-    with the name of a side is one if it holds folders in its turn, so a class may be called `train`. Where there is
-    a test folder in the data but none for validation, that folder is for validation.
+    A zip is as good as a folder, and where there are zips and no folders, each zip is that of a class, or of a side.
+    Files at any depth below a class folder belong to the class. Hidden files and folders are passed over. A folder with
+    the name of a side is one if it holds folders in its turn, so a class may be called `train`. Where there is a test
+    folder in the data but none for validation, that folder is for validation.
 
     Args:
         data: the folder.
@@ -149,7 +154,7 @@ def list_for_evaluation(data: str | os.PathLike[str]) -> Listing:
 
 
 def list_any(paths: Sequence[str | os.PathLike[str]]) -> tuple[Picture, ...]:
-    """Find pictures without labels: files are taken as they are, folders at any depth.
+    """Find pictures without labels: files are taken as they are, folders and zips at any depth.
 
     Raises:
         DataError: if there is no such file or folder, or nothing in it.
@@ -159,12 +164,12 @@ def list_any(paths: Sequence[str | os.PathLike[str]]) -> tuple[Picture, ...]:
         path = Path(given)
         if not os.fspath(given):
             raise DataError("an empty path was given. Give files, or folders of them.")
-        if path.is_dir():
+        if is_folder_or_zip(path):
             found = [Picture(item, Path(item).as_posix()) for item in _walk(path) if isinstance(item, str)]
             if not found:
                 raise DataError(f"no pictures in {path}.")
             pictures += found
-        elif path.is_file():
+        elif is_file(path):
             pictures.append(Picture(str(path), path.as_posix()))
         else:
             raise DataError(f"no such file or folder: {path}")
@@ -194,13 +199,12 @@ def _root_and_sides(
 
 def _side_folders(root: Path) -> dict[Side, Path]:
     """The folders that stand for sides: those with the name of one that hold class folders in their turn."""
-    folders = [Path(entry.path) for entry in visible(root) if entry.is_dir()]
-    named = [folder for folder in folders if folder.name.lower() in SIDE_NAMES]
-    sides: dict[Side, Path] = {}
-    for folder in named:
-        if not any(inner.is_dir() for inner in visible(folder)):
+    folders = [entry for entry in class_entries(root) if entry.is_folder]
+    sides: dict[Side, Entry] = {}
+    for folder in folders:
+        side = SIDE_NAMES.get(folder.name.lower())
+        if side is None or not any(inner.is_folder for inner in class_entries(unwrapped(Path(folder.path)))):
             continue
-        side = SIDE_NAMES[folder.name.lower()]
         if side in sides:
             raise DataError(
                 f"{sides[side].name}/ and {folder.name}/ in {root} both stand for {side}. Keep one of them."
@@ -212,13 +216,13 @@ def _side_folders(root: Path) -> dict[Side, Path]:
             f"{root} holds {', '.join(sorted(folder.name for folder in sides.values()))} with class folders and, "
             f"beside them, {', '.join(others)} without. Move the latter, or give the folder that holds the classes."
         )
-    return sides
+    return {side: unwrapped(Path(folder.path)) for side, folder in sides.items()}
 
 
 def _walk_classes(folder: Path, root: Path, side: Side | None) -> Iterator[Picture | Quarantined]:
-    for entry in visible(folder):
-        if not entry.is_dir():
-            yield Quarantined(entry.path, "it is in no class folder")
+    for entry in class_entries(folder):
+        if not entry.is_folder:
+            yield Quarantined(entry.path, entry.problem or "it is in no class folder")
             continue
         for item in _walk(Path(entry.path)):
             if isinstance(item, Quarantined):
@@ -231,14 +235,14 @@ def _walk_classes(folder: Path, root: Path, side: Side | None) -> Iterator[Pictu
 def _walk(folder: Path) -> Iterator[str | Quarantined]:
     """Files at any depth, sorted, hidden ones left out; a folder reached by a link is not entered."""
     for entry in visible(folder):
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
-        elif entry.is_file():
+        if entry.problem:
+            yield Quarantined(entry.path, entry.problem)
+        elif not entry.is_folder:
             yield entry.path
-        elif entry.is_dir():
+        elif entry.is_link:
             yield Quarantined(entry.path, "a link to a folder, which is not followed")
         else:
-            yield Quarantined(entry.path, "a link that leads nowhere" if entry.is_symlink() else "not a file")
+            yield from _walk(Path(entry.path))
 
 
 def _sorted_out(items: Iterable[Picture | Quarantined]) -> tuple[tuple[Picture, ...], tuple[Quarantined, ...]]:

@@ -1,0 +1,145 @@
+"""Where pictures are: in folders, or in a zip, which is read as if it were one.
+
+A member of a zip is called by the path of the zip with its own name behind it, `pets.zip/cat/1.jpg`. No file can have
+such a path, since what is before the name is no folder.
+"""
+
+import os
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from headstart.images.archives import MAX_BYTES, Archive, ArchiveError
+
+Stat = tuple[int, int, int, int]
+"""Size in bytes, modification and change time in nanoseconds, inode."""
+
+_OPEN_ARCHIVES = 64
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is in a folder.
+
+    Attributes:
+        name: its name there.
+        path: where it is.
+        is_folder: whether it is a folder, or a link to one.
+        is_link: whether it is a link.
+        problem: why it is no file that can be read; empty for files and folders.
+    """
+
+    name: str
+    path: str
+    is_folder: bool
+    is_link: bool = False
+    problem: str = ""
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a folder, a zip, or a folder in a zip.
+
+    Raises:
+        ArchiveError: if it is in a damaged zip.
+    """
+    if os.path.isdir(path):
+        return True
+    place = _in_archive(os.fspath(path))
+    return place is not None and zipfile.is_zipfile(place[0]) and _opened(place[0]).is_folder(place[1])
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a file, or a member of a zip.
+
+    Raises:
+        ArchiveError: if it is in a damaged zip.
+    """
+    if os.path.isfile(path):
+        return True
+    place = None if os.path.isdir(path) else _in_archive(os.fspath(path))
+    return place is not None and zipfile.is_zipfile(place[0]) and _opened(place[0]).is_file(place[1])
+
+
+def entries(folder: str | os.PathLike[str]) -> list[Entry]:
+    """What is in a folder, in no order.
+
+    Raises:
+        OSError: if it cannot be read.
+        ArchiveError: if it is in a damaged zip.
+    """
+    place = None if os.path.isdir(folder) else _in_archive(os.fspath(folder))
+    if place is None:
+        with os.scandir(folder) as found:
+            return [_of_file_system(entry) for entry in found]
+    path, inner = place
+    archive = _opened(path)
+    return [
+        Entry(child, os.path.join(path, name), inside, problem=archive.problems.get(name, ""))
+        for child, name, inside in archive.children(inner)
+    ]
+
+
+def read_file(path: str) -> bytes:
+    """The bytes of a file, or of a member of a zip.
+
+    Raises:
+        OSError: if it cannot be read or is larger than `MAX_BYTES`.
+    """
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise ArchiveError(f"larger than {MAX_BYTES >> 20} MiB")
+            return file.read()
+    except NotADirectoryError:
+        place = _in_archive(path)
+        if place is None:
+            raise
+        return _opened(place[0]).read(place[1])
+
+
+def stat_of(path: str) -> Stat:
+    """What tells whether a file has changed; of a member of a zip, that of the zip.
+
+    Raises:
+        OSError: if there is no such file.
+    """
+    try:
+        found = os.stat(path)
+    except NotADirectoryError:
+        place = _in_archive(path)
+        if place is None:
+            raise
+        found = os.stat(place[0])
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def _in_archive(path: str) -> tuple[str, str] | None:
+    """The file on the way of a path, and what is behind it; None where there is none."""
+    above = Path(path)
+    for candidate in (above, *above.parents):
+        if candidate.is_file():
+            inner = "" if candidate == above else above.relative_to(candidate).as_posix()
+            return os.fspath(candidate), inner
+        if candidate.is_dir():
+            return None
+    return None
+
+
+def _opened(path: str) -> Archive:
+    found = os.stat(path)
+    return _open(path, (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino))
+
+
+@lru_cache(maxsize=_OPEN_ARCHIVES)
+def _open(path: str, stat: Stat) -> Archive:
+    """An archive is opened again when the file has changed."""
+    return Archive(path)
+
+
+def _of_file_system(entry: os.DirEntry[str]) -> Entry:
+    inside, link = entry.is_dir(), entry.is_symlink()
+    problem = ""
+    if not inside and not entry.is_file():
+        problem = "a link that leads nowhere" if link else "not a file"
+    return Entry(entry.name, entry.path, inside, link, problem)
