@@ -1,6 +1,8 @@
 """A zip as a tree of folders that is read in place: nothing of it is ever unpacked to disk."""
 
+import lzma
 import stat
+import struct
 import threading
 import zipfile
 import zlib
@@ -11,7 +13,8 @@ MAX_BYTES = 1 << 28
 """The largest picture file that is read, in bytes (256 MiB), whether packed or not."""
 
 _ENCRYPTED = 0x1
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError, ValueError)
+# What the standard library raises for zips that are damaged, encrypted or packed in ways it does not know.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, KeyError, ValueError, struct.error)
 
 
 class ArchiveError(OSError):
@@ -80,7 +83,7 @@ class Archive:
             finally:
                 with self._lock:
                     stream.close()
-        except _DAMAGE as error:
+        except (*_DAMAGE, OSError) as error:
             raise ArchiveError(f"damaged in the archive: {_reason(error)}") from error
 
     def _add(self, member: zipfile.ZipInfo) -> None:
