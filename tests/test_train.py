@@ -332,3 +332,16 @@ def test_a_zip_gives_what_its_folder_gives_and_reuses_its_features(trained, tmp_
     assert zipped.evaluate(tmp_path / "data.zip").figures == run.evaluate(folder / "data").figures
     labels = [found.label for found in run.predict(folder / "data")]
     assert [found.label for found in zipped.predict(tmp_path / "data.zip")] == labels
+
+
+def test_a_table_gives_what_its_folder_gives_and_reuses_its_features(trained, tmp_path, monkeypatch):
+    folder, run = trained
+    monkeypatch.setenv("HEADSTART_STORE", str(folder / "store"))
+    files = sorted((folder / "data").rglob("*.*"))
+    with open(tmp_path / "table.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("path", "label"), *((path, path.parent.name) for path in files)])
+    by_table = hs.train(tmp_path / "table.csv", out=tmp_path / "run", **SMALL)
+    assert (by_table.metrics["extracted"], by_table.metrics["reused"]) == (0, 60)
+    for name in ("accuracy", "loss", "confusion", "quarantined"):
+        assert by_table.metrics[name] == run.metrics[name]
+    assert by_table.evaluate(tmp_path / "table.csv").figures == run.evaluate(folder / "data").figures

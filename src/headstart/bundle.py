@@ -33,7 +33,8 @@ from headstart.features.extract import BATCH, in_batches, load_pictures
 from headstart.features.keys import file_digest
 from headstart.features.runtime import KerasRuntime, OpenVINORuntime, PixelsRuntime, Precision, Runtime
 from headstart.images.decode import DecodeRecipe
-from headstart.images.sources import Listing, Picture, Quarantined, list_any, list_for_evaluation
+from headstart.images.pictures import Listing, Picture, Quarantined
+from headstart.images.sources import list_any, list_for_evaluation
 from headstart.loading import load_keras
 from headstart.progress import bar
 

@@ -21,7 +21,7 @@ from headstart.features.extract import in_batches, load_pictures
 from headstart.features.runtime import PIXELS, KerasRuntime, OpenVINORuntime, PixelsRuntime, Precision, Runtime
 from headstart.images.dataset import Dataset, Labelled
 from headstart.images.decode import DecodeRecipe
-from headstart.images.sources import Quarantined, Side
+from headstart.images.pictures import Quarantined, Side
 from headstart.recipe import Recipe
 from headstart.training.session import Cut, Stage
 from headstart.training.strategies import Outcome

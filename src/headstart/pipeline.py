@@ -15,7 +15,8 @@ from headstart.features.store import Store
 from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
 from headstart.images.decode import DecodeRecipe
 from headstart.images.labels import read_labels
-from headstart.images.sources import Listing, list_labelled
+from headstart.images.pictures import Listing
+from headstart.images.sources import list_labelled
 from headstart.models.assemble import Network, build_network
 from headstart.models.backbones import Backbone, backbones, find_backbone
 from headstart.models.cut import join

@@ -63,7 +63,8 @@ class Recipe:
     """What to train, on what, and how.
 
     Attributes:
-        data: folder of class folders, or of `train` and `val` folders of class folders.
+        data: folder of class folders, or of `train` and `val` folders of class folders; a zip of these; or a table,
+            see `headstart.images.tables`.
         out: the RUN folder to create; None to keep the result in a temporary folder.
         backbone: name in the registry, as `mobilenet_v2`, or several with commas between, whose features are fused.
         weights: `imagenet`, `none` for random ones, or the path of a file.

@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headstart.errors import DataError
+from headstart.images.pictures import Picture
 from headstart.images.places import read_file
-from headstart.images.sources import Picture, list_labelled
+from headstart.images.sources import list_labelled
 
 
 def small_zip() -> bytes:

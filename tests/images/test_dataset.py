@@ -7,7 +7,8 @@ import pytest
 from headstart.errors import DataError
 from headstart.images.dataset import Dataset, make_dataset
 from headstart.images.digest import picture_digest
-from headstart.images.sources import Listing, list_labelled
+from headstart.images.pictures import Listing
+from headstart.images.sources import list_labelled
 
 
 def digests_of(listing: Listing) -> dict[str, str]:

@@ -18,7 +18,8 @@ from headstart.features.convert import FrozenRuntime
 from headstart.features.runtime import RuntimeIdentity
 from headstart.features.store import Store
 from headstart.images.decode import DecodeRecipe, decode
-from headstart.images.sources import Listing, list_labelled
+from headstart.images.pictures import Listing
+from headstart.images.sources import list_labelled
 from headstart.models.assemble import assemble, build_network
 from headstart.models.backbones import find_backbone
 from headstart.models.cut import Parts, fingerprint, split

@@ -15,8 +15,8 @@ from headstart.cli.output import json_option, print_figures, print_json, say
 def evaluate(run: str, data: str, as_json: bool) -> None:
     """Compare what RUN says of the pictures in DATA with their labels.
 
-    DATA holds one folder of pictures for each class; it may be a zip. Where it holds train and val folders, val is
-    evaluated.
+    DATA holds one folder of pictures for each class; it may be a zip, or a CSV file with columns path and label.
+    Where it has train and val sides, val is evaluated.
     """
     from headstart.bundle import Run
     from headstart.images.digest import picture_digest

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def predict(run: str, pictures: Sequence[str], top: int, form: str) -> None:
     """Say what RUN takes PICTURES for: files, folders or zips of them."""
     from headstart.bundle import Prediction, Run
-    from headstart.images.sources import Quarantined, list_any
+    from headstart.images.pictures import Quarantined
+    from headstart.images.sources import list_any
 
     opened = Run(run)
     paths = [picture.path for picture in list_any(pictures)]

@@ -17,8 +17,8 @@ from headstart.features.stat_cache import StatCache
 from headstart.features.store import Arrays, Space
 from headstart.images.decode import DecodeRecipe, UndecodableError, decode
 from headstart.images.digest import picture_digest
+from headstart.images.pictures import Quarantined
 from headstart.images.places import Stat, read_file, stat_of
-from headstart.images.sources import Quarantined
 from headstart.images.views import View
 from headstart.progress import Advance
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from headstart.errors import DataError
-from headstart.images.sources import Listing, Picture, Side, check_class_sizes
+from headstart.images.pictures import Listing, Picture, Side, check_class_sizes
 from headstart.images.split import split_by_content
 
 log = logging.getLogger(__name__)

@@ -1,11 +1,9 @@
-"""Where pictures and labels come from: folders or zips of class folders, or of train, val and test folders of these."""
+"""Where pictures and labels come from: tables, or folders and zips of class folders, perhaps below train and val."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from headstart.errors import DataError
 from headstart.images.folders import (
@@ -19,79 +17,9 @@ from headstart.images.folders import (
     unwrapped,
     visible,
 )
+from headstart.images.pictures import SIDE_NAMES, Listing, Picture, Quarantined, Side, check_class_sizes
 from headstart.images.places import Entry, is_file
-
-Side = Literal["train", "val", "test"]
-
-SIDE_NAMES: dict[str, Side] = {
-    "train": "train",
-    "training": "train",
-    "training_set": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "validation_set": "val",
-    "test": "test",
-    "testing": "test",
-    "test_set": "test",
-}
-"""Folder names that stand for a side of the split, in lower case."""
-
-
-class Picture(NamedTuple):
-    """One file that is taken for a picture until it proves not to be one.
-
-    Attributes:
-        path: where it is, see `headstart.images.places`.
-        name: its path below the folder that was given, with forward slashes; what tables call it by.
-        label: the name of its class; None where nobody said.
-        side: `train`, `val` or `test` where the folders say so; None where headstart splits.
-    """
-
-    path: str
-    name: str
-    label: str | None = None
-    side: Side | None = None
-
-    @property
-    def is_learnable(self) -> bool:
-        """Whether it is for training, or may be once headstart has split."""
-        return self.side in (None, "train")
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    """A file that is not used, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Listing:
-    """All pictures found below one or more folders.
-
-    Attributes:
-        root: the folder that was given.
-        pictures: sorted by side, class and name.
-        classes: the class names, sorted or in the order they were given; also those that have no pictures.
-        skipped: files that are in no class folder, and what is no file at all, with the reason.
-    """
-
-    root: Path
-    pictures: tuple[Picture, ...]
-    classes: tuple[str, ...]
-    skipped: tuple[Quarantined, ...] = ()
-
-    @property
-    def pictured(self) -> tuple[str, ...]:
-        """The classes that have pictures, on whichever side."""
-        labels = {picture.label for picture in self.pictures}
-        return tuple(name for name in self.classes if name in labels)
-
-    def on(self, side: Side) -> tuple[Picture, ...]:
-        """The pictures on one side."""
-        return tuple(picture for picture in self.pictures if picture.side == side)
+from headstart.images.tables import is_table, list_table, list_table_for_evaluation
 
 
 def list_labelled(
@@ -100,7 +28,7 @@ def list_labelled(
     test: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
 ) -> Listing:
-    """Find labelled pictures: one folder per class, at the top or inside train and val folders.
+    """Find labelled pictures: by a table, or in one folder per class, at the top or inside train and val folders.
 
     A zip is as good as a folder, and where there are zips and no folders, each zip is that of a class, or of a side.
     Files at any depth below a class folder belong to the class. Hidden files and folders are passed over. A folder with
@@ -108,9 +36,9 @@ def list_labelled(
     folder in the data but none for validation, that folder is for validation.
 
     Args:
-        data: the folder.
-        val: another folder of class folders whose pictures are for validation.
-        test: another folder of class folders whose pictures are for testing.
+        data: the folder, zip or table.
+        val: another one, of the same kind, whose pictures are for validation.
+        test: another one, of the same kind, whose pictures are for testing.
         classes: the classes there are, in their order; some of them may have no pictures. None for those that have
             folders, sorted.
 
@@ -118,6 +46,8 @@ def list_labelled(
         DataError: if there is no such folder, or it holds no classes, or one only, or others than `classes`, or the
             sides do not fit together.
     """
+    if is_table(data):
+        return list_table(data, val, test, classes)
     root, sides = _root_and_sides(existing_folder(data), val, test)
     names = {side: class_names(folder) for side, folder in sides.items()}
     for side, folder in sides.items():
@@ -136,13 +66,15 @@ def list_labelled(
 
 
 def list_for_evaluation(data: str | os.PathLike[str]) -> Listing:
-    """Find labelled pictures to compare predictions with: a folder of class folders, one class or more.
+    """Find labelled pictures to compare predictions with: a table or a folder of class folders, one class or more.
 
     Where there are train and val (or test) folders, the pictures are those in the first of val and test.
 
     Raises:
         DataError: if there is no such folder, or no pictures in class folders.
     """
+    if is_table(data):
+        return list_table_for_evaluation(data)
     root = existing_folder(data)
     sides = _side_folders(root)
     folder = next((sides[side] for side in ("val", "test", "train") if side in sides), root)
@@ -268,25 +200,3 @@ def _refuse_too_few(listing: Listing, sides: dict[Side, Path], with_list: bool) 
             f"only {len(needed)} of the listed classes have pictures in {listing.root}. Add some of another."
         )
     check_class_sizes([picture for picture in listing.pictures if picture.is_learnable], needed, sides["train"])
-
-
-def check_class_sizes(pictures: Sequence[Picture], classes: Sequence[str], where: object) -> None:
-    """Refuse classes that are too small to be learned from and checked on.
-
-    Raises:
-        DataError: if a class has no picture, or, where headstart has to split, fewer than two.
-    """
-    counts = dict.fromkeys(classes, 0)
-    for picture in pictures:
-        counts[str(picture.label)] += 1
-    empty = [name for name, count in counts.items() if count == 0]
-    if empty:
-        raise DataError(
-            f"class {', '.join(map(repr, empty))} in {where} has no pictures. Add some, or remove the folder."
-        )
-    single = [name for name, count in counts.items() if count == 1]
-    if single:
-        raise DataError(
-            f"class {', '.join(map(repr, single))} in {where} has one picture only. "
-            "At least two are needed for each class: one to learn from and one to check on."
-        )

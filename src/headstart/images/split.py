@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain, repeat
 
-from headstart.images.sources import Side
+from headstart.images.pictures import Side
 
 
 def split_by_content(

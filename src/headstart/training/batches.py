@@ -17,7 +17,7 @@ from headstart.features.extract import Extraction, load_pictures
 from headstart.features.runtime import Runtime
 from headstart.features.store import Arrays
 from headstart.images.decode import DecodeRecipe
-from headstart.images.sources import Quarantined
+from headstart.images.pictures import Quarantined
 from headstart.images.views import View
 from headstart.specs import Op
 

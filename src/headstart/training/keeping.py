@@ -14,7 +14,7 @@ from headstart.features.convert import PROBE_PICTURES, FrozenRuntime, choose_run
 from headstart.features.extract import Extraction, extract, load_pictures
 from headstart.features.store import Store
 from headstart.images.decode import DecodeRecipe
-from headstart.images.sources import Listing, Quarantined
+from headstart.images.pictures import Listing, Quarantined
 from headstart.images.views import View
 from headstart.models.cut import Parts, bytes_per_picture, fingerprint
 from headstart.progress import bar, waiting

@@ -14,7 +14,7 @@ from headstart.features.extract import Extraction
 from headstart.features.keys import space_digest
 from headstart.features.runtime import KerasRuntime
 from headstart.images.dataset import Dataset, Labelled, make_dataset
-from headstart.images.sources import Quarantined, Side
+from headstart.images.pictures import Quarantined, Side
 from headstart.models.assemble import Network, assemble
 from headstart.models.cut import Parts
 from headstart.models.freeze import Freezer, first_trainable
