@@ -165,18 +165,21 @@ class Run:
         for path, row in self._classify(paths):
             yield row if isinstance(row, Quarantined) else self._prediction(path, row)
 
-    def evaluate(self, data: str | os.PathLike[str] | Listing, show: bool = False) -> Evaluation:
+    def evaluate(
+        self, data: str | os.PathLike[str] | Listing, show: bool = False, label_pattern: str | None = None
+    ) -> Evaluation:
         """Classify labelled pictures and compare.
 
         Args:
-            data: a folder of class folders (see `list_for_evaluation`), or what was found in one. The classes must be
-                classes of this RUN.
+            data: a folder of class folders or a table (see `list_for_evaluation`), or what was found in one. The
+                classes must be classes of this RUN.
             show: whether to draw a progress bar.
+            label_pattern: how the label stands in file names, where neither folders nor a table say it.
 
         Raises:
             DataError: if a class is unknown to the RUN, or no picture can be decoded.
         """
-        listing = data if isinstance(data, Listing) else list_for_evaluation(data)
+        listing = data if isinstance(data, Listing) else list_for_evaluation(data, label_pattern)
         self._refuse_unknown(listing.classes)
         by_path = {picture.path: picture for picture in listing.pictures}
         pictures: list[Picture] = []

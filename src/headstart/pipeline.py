@@ -75,9 +75,9 @@ def _list(recipe: Recipe) -> Listing:
     val, test = (place if isinstance(place, str) else None for place in (recipe.val, recipe.test))
     classes: Sequence[str] | None = read_labels(recipe.labels) if recipe.labels else None
     if recipe.extend_imagenet:
-        folders = list_labelled(recipe.data, val, test, None).classes
+        folders = list_labelled(recipe.data, val, test, None, recipe.label_pattern).classes
         classes = _behind_imagenet(folders, classes)
-    return list_labelled(recipe.data, val, test, classes)
+    return list_labelled(recipe.data, val, test, classes, recipe.label_pattern)
 
 
 def _behind_imagenet(folders: Sequence[str], listed: Sequence[str] | None) -> list[str]:

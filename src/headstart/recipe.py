@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from headstart.errors import RecipeError, nearest
-from headstart.specs import MIXING, parse_augment, parse_head, parse_ops, parse_schedule, parse_unfreeze
+from headstart.specs import (
+    MIXING,
+    parse_augment,
+    parse_head,
+    parse_label_pattern,
+    parse_ops,
+    parse_schedule,
+    parse_unfreeze,
+)
 
 Fit = Literal["crop", "stretch"]
 PrecisionChoice = Literal["auto", "f32", "bf16"]
@@ -48,13 +56,14 @@ _PARSED: dict[str, Callable[[str], Any]] = {
     "augmentations": parse_ops,
     "schedule": parse_schedule,
     "unfreeze": parse_unfreeze,
+    "label_pattern": parse_label_pattern,
 }
 PATHS = ("data", "out", "weights", "val", "test", "labels", "from_run", "head_from", "tensorboard")
 """The choices that are, or may be, the path of a file or folder."""
 
 _OPTIONAL = (
     *("out", "image_size", "unfreeze", "tap", "test", "labels", "from_run", "head_from", "learning_rate"),
-    *("tensorboard", "warmup", "weight_decay"),
+    *("tensorboard", "warmup", "weight_decay", "label_pattern"),
 )
 
 
@@ -87,6 +96,8 @@ class Recipe:
         from_run: a RUN whose whole model is trained further.
         head_from: a RUN whose head is grafted by name onto the freshly built network.
         labels: a file with one class name per line; None for the names of the folders.
+        label_pattern: how the label stands in the names of the files, see `headstart.specs.parse_label_pattern`; None
+            where folders or a table say it.
         val: share of pictures kept aside for validation, above 0 and below 1, or the path of a folder of class
             folders. Not used where the data has a folder for validation, unless it is a path.
         test: share of pictures, or a folder of them, on which nothing is chosen; None for none but those of a test
@@ -129,6 +140,7 @@ class Recipe:
     from_run: str | None = None
     head_from: str | None = None
     labels: str | None = None
+    label_pattern: str | None = None
     val: float | str = 0.2
     test: float | str | None = None
     epochs: int = 20

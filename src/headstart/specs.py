@@ -3,6 +3,7 @@
 Every parser raises `ValueError` with one sentence that says what was received and what would have been valid.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -271,3 +272,16 @@ def _share(number: str, text: str, form: str) -> float:
     if not 0 <= value < 1:
         raise ValueError(f"{text!r} should be {form} with a number from 0 to below 1.")
     return value
+
+
+def parse_label_pattern(text: str) -> re.Pattern[str]:
+    """Read how the label stands in a file name: `{label}` for the label, `*` for anything, the rest as it is.
+
+    `{label}.*` makes `cat.17.jpg` a cat. The label is as short as it can be and holds no slash. A pattern with a slash
+    is for the path below the folder, one without for the name of the file alone.
+    """
+    if text.count("{label}") != 1:
+        raise ValueError(f"label_pattern {text!r} should have {{label}} in it once, as in {{label}}.*")
+    parts = {"{label}": "(?P<label>[^/]+?)", "*": ".*"}
+    pieces = re.split(r"(\{label\}|\*)", text)
+    return re.compile("".join(parts.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL)

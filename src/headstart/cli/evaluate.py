@@ -11,8 +11,11 @@ from headstart.cli.output import json_option, print_figures, print_json, say
 @click.command()
 @click.argument("run")
 @click.argument("data")
+@click.option(
+    "--label-pattern", metavar="PATTERN", help="Where the label stands in file names, as for `headstart train`."
+)
 @json_option
-def evaluate(run: str, data: str, as_json: bool) -> None:
+def evaluate(run: str, data: str, label_pattern: str | None, as_json: bool) -> None:
     """Compare what RUN says of the pictures in DATA with their labels.
 
     DATA holds one folder of pictures for each class; it may be a zip, or a CSV file with columns path and label.
@@ -25,7 +28,7 @@ def evaluate(run: str, data: str, as_json: bool) -> None:
 
     started = time.perf_counter()
     opened = Run(run)
-    listing = list_for_evaluation(data)
+    listing = list_for_evaluation(data, label_pattern)
     result = opened.evaluate(listing, show=not as_json)
     left_out = [*listing.skipped, *result.quarantined]
     known = opened.trained_on()

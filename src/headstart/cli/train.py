@@ -72,6 +72,9 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
 @click.option("--from", "from_run", metavar="RUN", help="Train the model of a finished RUN further.")
 @click.option("--head-from", metavar="RUN", help="Graft the head of a finished RUN onto the fresh network, by name.")
 @_value("labels", str, "FILE", "The classes, one name per line; some may have no pictures.", "the folders")
+@_value(
+    "label-pattern", str, "PATTERN", "Where the label stands in file names: '{label}.*' for cat.17.jpg.", "the folders"
+)
 @click.option(
     "--val",
     default=str(Recipe.val),

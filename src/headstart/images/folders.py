@@ -1,12 +1,13 @@
 """Folders of class folders, also in zips: what is in them, and which of them do not go together."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from headstart.errors import DataError, nearest
 from headstart.images.archives import ArchiveError
+from headstart.images.pictures import Quarantined
 from headstart.images.places import Entry, entries, is_folder
 
 _NOT_OURS = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what archives and file managers leave behind
@@ -54,6 +55,19 @@ def visible(folder: Path) -> list[Entry]:
     except ArchiveError as error:
         raise DataError(f"{folder} is {error}.") from None
     return sorted(found, key=lambda entry: entry.name)
+
+
+def walk(folder: Path) -> Iterator[str | Quarantined]:
+    """The paths of files at any depth, sorted, hidden ones left out; a folder reached by a link is not entered."""
+    for entry in visible(folder):
+        if entry.problem:
+            yield Quarantined(entry.path, entry.problem)
+        elif not entry.is_folder:
+            yield entry.path
+        elif entry.is_link:
+            yield Quarantined(entry.path, "a link to a folder, which is not followed")
+        else:
+            yield from walk(Path(entry.path))
 
 
 def class_entries(folder: Path) -> list[Entry]:

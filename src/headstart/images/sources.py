@@ -15,8 +15,9 @@ from headstart.images.folders import (
     refuse_strangers,
     refuse_unlisted,
     unwrapped,
-    visible,
+    walk,
 )
+from headstart.images.patterns import list_by_pattern, list_by_pattern_for_evaluation
 from headstart.images.pictures import SIDE_NAMES, Listing, Picture, Quarantined, Side, check_class_sizes
 from headstart.images.places import Entry, is_file
 from headstart.images.tables import is_table, list_table, list_table_for_evaluation
@@ -27,8 +28,9 @@ def list_labelled(
     val: str | os.PathLike[str] | None = None,
     test: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
+    pattern: str | None = None,
 ) -> Listing:
-    """Find labelled pictures: by a table, or in one folder per class, at the top or inside train and val folders.
+    """Find labelled pictures: by a table, by their names, or in one folder per class, perhaps inside train and val.
 
     A zip is as good as a folder, and where there are zips and no folders, each zip is that of a class, or of a side.
     Files at any depth below a class folder belong to the class. Hidden files and folders are passed over. A folder with
@@ -41,13 +43,18 @@ def list_labelled(
         test: another one, of the same kind, whose pictures are for testing.
         classes: the classes there are, in their order; some of them may have no pictures. None for those that have
             folders, sorted.
+        pattern: how the label stands in the names of the files, see `headstart.specs.parse_label_pattern`; None where
+            folders or a table say it.
 
     Raises:
         DataError: if there is no such folder, or it holds no classes, or one only, or others than `classes`, or the
             sides do not fit together.
     """
     if is_table(data):
+        _refuse_pattern(data, pattern)
         return list_table(data, val, test, classes)
+    if pattern is not None:
+        return list_by_pattern(data, pattern, val, test, classes)
     root, sides = _root_and_sides(existing_folder(data), val, test)
     names = {side: class_names(folder) for side, folder in sides.items()}
     for side, folder in sides.items():
@@ -65,7 +72,7 @@ def list_labelled(
     return listing
 
 
-def list_for_evaluation(data: str | os.PathLike[str]) -> Listing:
+def list_for_evaluation(data: str | os.PathLike[str], pattern: str | None = None) -> Listing:
     """Find labelled pictures to compare predictions with: a table or a folder of class folders, one class or more.
 
     Where there are train and val (or test) folders, the pictures are those in the first of val and test.
@@ -74,7 +81,10 @@ def list_for_evaluation(data: str | os.PathLike[str]) -> Listing:
         DataError: if there is no such folder, or no pictures in class folders.
     """
     if is_table(data):
+        _refuse_pattern(data, pattern)
         return list_table_for_evaluation(data)
+    if pattern is not None:
+        return list_by_pattern_for_evaluation(data, pattern)
     root = existing_folder(data)
     sides = _side_folders(root)
     folder = next((sides[side] for side in ("val", "test", "train") if side in sides), root)
@@ -97,7 +107,7 @@ def list_any(paths: Sequence[str | os.PathLike[str]]) -> tuple[Picture, ...]:
         if not os.fspath(given):
             raise DataError("an empty path was given. Give files, or folders of them.")
         if is_folder_or_zip(path):
-            found = [Picture(item, Path(item).as_posix()) for item in _walk(path) if isinstance(item, str)]
+            found = [Picture(item, Path(item).as_posix()) for item in walk(path) if isinstance(item, str)]
             if not found:
                 raise DataError(f"no pictures in {path}.")
             pictures += found
@@ -106,6 +116,11 @@ def list_any(paths: Sequence[str | os.PathLike[str]]) -> tuple[Picture, ...]:
         else:
             raise DataError(f"no such file or folder: {path}")
     return tuple(pictures)
+
+
+def _refuse_pattern(table: object, pattern: str | None) -> None:
+    if pattern is not None:
+        raise DataError(f"{table} says the labels itself; leave the label pattern out.")
 
 
 def _root_and_sides(
@@ -156,25 +171,12 @@ def _walk_classes(folder: Path, root: Path, side: Side | None) -> Iterator[Pictu
         if not entry.is_folder:
             yield Quarantined(entry.path, entry.problem or "it is in no class folder")
             continue
-        for item in _walk(Path(entry.path)):
+        for item in walk(Path(entry.path)):
             if isinstance(item, Quarantined):
                 yield item
             else:
                 name = os.path.relpath(item, root).replace(os.sep, "/")
                 yield Picture(item, name, entry.name, side)
-
-
-def _walk(folder: Path) -> Iterator[str | Quarantined]:
-    """Files at any depth, sorted, hidden ones left out; a folder reached by a link is not entered."""
-    for entry in visible(folder):
-        if entry.problem:
-            yield Quarantined(entry.path, entry.problem)
-        elif not entry.is_folder:
-            yield entry.path
-        elif entry.is_link:
-            yield Quarantined(entry.path, "a link to a folder, which is not followed")
-        else:
-            yield from _walk(Path(entry.path))
 
 
 def _sorted_out(items: Iterable[Picture | Quarantined]) -> tuple[tuple[Picture, ...], tuple[Quarantined, ...]]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from headstart.errors import DataError, nearest
-from headstart.images.pictures import SIDE_NAMES, Listing, Picture, Quarantined, Side, check_class_sizes
+from headstart.errors import DataError
+from headstart.images.collect import Found, collect, collect_for_evaluation
+from headstart.images.pictures import SIDE_NAMES, Listing, Picture, Quarantined, Side
 
 Column = Literal["path", "label", "side"]
 
@@ -46,24 +47,12 @@ def list_table(
     Raises:
         DataError: if a table cannot be read or has no such columns, or its classes and sides do not fit together.
     """
-    found = list(_rows(data))
-    given: dict[Side, str | os.PathLike[str]] = {}
+    given: dict[Side, Found] = {}
     if val is not None:
-        given["val"] = val
+        given["val"] = list(_rows(val))
     if test is not None:
-        given["test"] = test
-    pictures = [item for item in found if isinstance(item, Picture) and item.side not in given]
-    skipped = [item for item in found if isinstance(item, Quarantined)]
-    if not any(picture.side == "val" for picture in pictures) and "val" not in given:
-        # As with folders: what is called test, and is all there is to check on, is for validation.
-        pictures = [_on(picture, "val") if picture.side == "test" else picture for picture in pictures]
-    for side, table in given.items():
-        rows = list(_rows(table))
-        pictures += [_on(item, side) for item in rows if isinstance(item, Picture)]
-        skipped += [item for item in rows if isinstance(item, Quarantined)]
-    split = any(picture.side == "val" for picture in pictures)
-    sided = [_on(p, "train" if split else None) if p.is_learnable else p for p in pictures]
-    return _checked(Path(data), sided, skipped, classes)
+        given["test"] = list(_rows(test))
+    return collect(data, list(_rows(data)), given, classes)
 
 
 def list_table_for_evaluation(data: str | os.PathLike[str]) -> Listing:
@@ -74,40 +63,7 @@ def list_table_for_evaluation(data: str | os.PathLike[str]) -> Listing:
     Raises:
         DataError: if the table cannot be read or names no pictures.
     """
-    found = list(_rows(data))
-    pictures = [item for item in found if isinstance(item, Picture)]
-    if not pictures:
-        raise DataError(f"no pictures in {data}.")
-    sides = {picture.side for picture in pictures}
-    wanted = next((side for side in ("val", "test") if side in sides), None)
-    chosen = tuple(p._replace(side=None) for p in pictures if wanted is None or p.side == wanted)
-    names = tuple(sorted({str(picture.label) for picture in chosen}))
-    return Listing(Path(data), chosen, names, tuple(item for item in found if isinstance(item, Quarantined)))
-
-
-def _on(picture: Picture, side: Side | None) -> Picture:
-    return picture._replace(side=side)
-
-
-def _checked(
-    table: Path, pictures: Sequence[Picture], skipped: Sequence[Quarantined], classes: Sequence[str] | None
-) -> Listing:
-    learned = sorted({str(picture.label) for picture in pictures if picture.is_learnable})
-    names = learned if classes is None else list(classes)
-    for picture in pictures:
-        if picture.label not in names:
-            where = "the list of classes" if classes is not None else "the pictures to learn from"
-            raise DataError(
-                f"{picture.name} in {table} is of class {picture.label!r}, which is not among {where}; "
-                f"{nearest(str(picture.label), names)}"
-            )
-    if not learned:
-        raise DataError(f"no pictures to learn from in {table}.")
-    if len(learned) == 1:
-        raise DataError(f"only one class to learn from in {table}: {learned[0]!r}. A classifier needs at least two.")
-    listing = Listing(table, tuple(pictures), tuple(names), tuple(skipped))
-    check_class_sizes([picture for picture in pictures if picture.is_learnable], learned, table)
-    return listing
+    return collect_for_evaluation(data, list(_rows(data)))
 
 
 def _rows(table: str | os.PathLike[str]) -> Iterator[Picture | Quarantined]:
