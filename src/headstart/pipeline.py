@@ -14,6 +14,7 @@ from headstart.errors import DataError, RecipeError, RunError
 from headstart.features.store import Store
 from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
 from headstart.images.decode import DecodeRecipe
+from headstart.images.groups import group_by_name
 from headstart.images.labels import read_labels
 from headstart.images.pictures import Listing
 from headstart.images.sources import list_labelled
@@ -77,7 +78,8 @@ def _list(recipe: Recipe) -> Listing:
     if recipe.extend_imagenet:
         folders = list_labelled(recipe.data, val, test, None, recipe.label_pattern).classes
         classes = _behind_imagenet(folders, classes)
-    return list_labelled(recipe.data, val, test, classes, recipe.label_pattern)
+    listing = list_labelled(recipe.data, val, test, classes, recipe.label_pattern)
+    return listing if recipe.group_by is None else group_by_name(listing, recipe.group_by)
 
 
 def _behind_imagenet(folders: Sequence[str], listed: Sequence[str] | None) -> list[str]:

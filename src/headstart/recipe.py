@@ -12,6 +12,7 @@ from headstart.errors import RecipeError, nearest
 from headstart.specs import (
     MIXING,
     parse_augment,
+    parse_group_pattern,
     parse_head,
     parse_label_pattern,
     parse_ops,
@@ -57,13 +58,14 @@ _PARSED: dict[str, Callable[[str], Any]] = {
     "schedule": parse_schedule,
     "unfreeze": parse_unfreeze,
     "label_pattern": parse_label_pattern,
+    "group_by": parse_group_pattern,
 }
 PATHS = ("data", "out", "weights", "val", "test", "labels", "from_run", "head_from", "tensorboard")
 """The choices that are, or may be, the path of a file or folder."""
 
 _OPTIONAL = (
     *("out", "image_size", "unfreeze", "tap", "test", "labels", "from_run", "head_from", "learning_rate"),
-    *("tensorboard", "warmup", "weight_decay", "label_pattern"),
+    *("tensorboard", "warmup", "weight_decay", "label_pattern", "group_by"),
 )
 
 
@@ -98,6 +100,8 @@ class Recipe:
         labels: a file with one class name per line; None for the names of the folders.
         label_pattern: how the label stands in the names of the files, see `headstart.specs.parse_label_pattern`; None
             where folders or a table say it.
+        group_by: how the group stands in the names of the files, see `headstart.specs.parse_group_pattern`. Pictures of
+            one group are split to one side; None where there are no groups, or a table has a column for them.
         val: share of pictures kept aside for validation, above 0 and below 1, or the path of a folder of class
             folders. Not used where the data has a folder for validation, unless it is a path.
         test: share of pictures, or a folder of them, on which nothing is chosen; None for none but those of a test
@@ -141,6 +145,7 @@ class Recipe:
     head_from: str | None = None
     labels: str | None = None
     label_pattern: str | None = None
+    group_by: str | None = None
     val: float | str = 0.2
     test: float | str | None = None
     epochs: int = 20

@@ -274,14 +274,45 @@ def _share(number: str, text: str, form: str) -> float:
     return value
 
 
-def parse_label_pattern(text: str) -> re.Pattern[str]:
-    """Read how the label stands in a file name: `{label}` for the label, `*` for anything, the rest as it is.
+@dataclass(frozen=True)
+class NamePattern:
+    """Where something stands in the names of files.
 
-    `{label}.*` makes `cat.17.jpg` a cat. The label is as short as it can be and holds no slash. A pattern with a slash
-    is for the path below the folder, one without for the name of the file alone.
+    Attributes:
+        text: as it was given.
+        form: the same as a regular expression with one group.
     """
-    if text.count("{label}") != 1:
-        raise ValueError(f"label_pattern {text!r} should have {{label}} in it once, as in {{label}}.*")
-    parts = {"{label}": "(?P<label>[^/]+?)", "*": ".*"}
-    pieces = re.split(r"(\{label\}|\*)", text)
-    return re.compile("".join(parts.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL)
+
+    text: str
+    form: re.Pattern[str]
+
+    def find(self, name: str) -> str | None:
+        """What stands there in the name of a picture, without blanks around it; None where the name does not match.
+
+        Args:
+            name: a path below the folder that was given; a pattern without a slash is for the name of the file alone.
+        """
+        match = self.form.fullmatch(name if "/" in self.text else name.rpartition("/")[2])
+        return (match[1].strip() or None) if match else None
+
+
+def parse_label_pattern(text: str) -> NamePattern:
+    """Read how the label stands in the names of files: `{label}.*` makes `cat.17.jpg` a cat.
+
+    The word in braces stands for what is wanted, `*` for anything, the rest for itself. What is wanted is as short as
+    it can be and holds no slash.
+    """
+    return _name_pattern(text, "label_pattern", "label", "{label}.*")
+
+
+def parse_group_pattern(text: str) -> NamePattern:
+    """Read how the group stands in the names of files: `{group}_*` puts `p07_1.png` and `p07_2.png` into one, `p07`."""
+    return _name_pattern(text, "group_by", "group", "{group}_*")
+
+
+def _name_pattern(text: str, option: str, wanted: str, example: str) -> NamePattern:
+    if text.count(f"{{{wanted}}}") != 1:
+        raise ValueError(f"{option} {text!r} should have {{{wanted}}} in it once, as in {example}")
+    parts = {f"{{{wanted}}}": "([^/]+?)", "*": ".*"}
+    pieces = re.split(rf"(\{{{wanted}\}}|\*)", text)
+    return NamePattern(text, re.compile("".join(parts.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL))

@@ -7,6 +7,7 @@ import pytest
 from headstart.errors import DataError
 from headstart.images.dataset import Dataset, make_dataset
 from headstart.images.digest import picture_digest
+from headstart.images.groups import group_by_name
 from headstart.images.pictures import Listing
 from headstart.images.sources import list_labelled
 
@@ -87,3 +88,41 @@ def test_a_test_part_that_would_be_empty_is_refused(pictures):
         f"no picture is left for testing in {folder}: the classes have too few different pictures, or the test folders "
         "hold none that can be decoded. Add some, or go without a test part."
     )
+
+
+def test_groups_in_names_keep_pictures_together(pictures, caplog):
+    data = pictures(cat=12, dog=12)
+    for file in data.rglob("*.png"):
+        file.rename(file.with_name(f"p{int(file.stem) // 3}_{file.name}"))
+    listing = group_by_name(list_labelled(data), "{group}_*")
+    made_of = made(listing)
+    sides = {(e.picture.group, e.side) for e in made_of.examples}
+    assert len(sides) == len({group for group, _ in sides}) == 4
+    assert {side for _, side in sides} == {"train", "val"}
+    made_of.warn_of_leaks()
+    assert not caplog.records
+
+
+def test_names_without_a_group_are_counted_and_none_at_all_is_refused(pictures, caplog):
+    data = pictures(cat=3, dog=3)
+    (data / "cat" / "000.png").rename(data / "cat" / "p1_000.png")
+    assert [p.group for p in group_by_name(list_labelled(data), "{group}_*").pictures].count(None) == 5
+    assert caplog.messages == [
+        "5 of 6 names do not match group_by {group}_*, as 'cat/001.png'; each of these pictures is a group of its own."
+    ]
+    with pytest.raises(DataError) as caught:
+        group_by_name(list_labelled(data), "{group}-*")
+    assert str(caught.value) == (
+        f"no name of a picture in {data} matches group_by '{{group}}-*'; one is 'cat/001.png'."
+    )
+
+
+def test_groups_that_folders_put_on_both_sides_are_reported(pictures, tmp_path, caplog):
+    pictures(at="data/train", cat=3, dog=3)
+    pictures(at="data/val", first=500, cat=2, dog=2)
+    for file in (tmp_path / "data").rglob("*.png"):
+        file.rename(file.with_name(f"{file.parent.name}_{file.name}"))
+    made(group_by_name(list_labelled(tmp_path / "data"), "{group}_*")).warn_of_leaks()
+    assert caplog.messages == [
+        "2 groups are both trained on and evaluated on, as 'cat': the figures flatter the model."
+    ]

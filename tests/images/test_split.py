@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headstart.images.split import split_by_content
+from headstart.images.split import split_by_content, split_by_group
 
 
 def digests(count: int, start: int = 0) -> list[str]:
@@ -96,3 +96,58 @@ def test_the_split_of_a_seed_is_the_same_on_every_machine():
 
 def test_one_content_only_is_for_training():
     assert split_by_content(["a", "a"], digests(1) * 2, 0.5, 0) == ["train", "train"]
+
+
+GROUPED = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.one_of(st.none(), st.integers(0, 12).map(str))), min_size=1
+)
+
+
+@given(GROUPED, st.floats(0.05, 0.5), st.sampled_from([0.0, 0.2]), st.integers(0, 5))
+def test_what_belongs_together_is_on_one_side_and_every_class_can_be_learned(pictures, val, test, seed):
+    labels, digests, groups = ([row[i] for row in pictures] for i in range(3))
+    digests = [str(digest) for digest in digests]
+    sides = split_by_group(labels, digests, groups, val, seed, test)
+    for keys in (digests, groups):
+        for key in set(keys) - {None}:
+            assert len({side for side, other in zip(sides, keys, strict=True) if other == key}) == 1
+    for label in set(labels):
+        assert "train" in {side for side, other in zip(sides, labels, strict=True) if other == label}
+    assert test or "test" not in sides
+
+
+@given(GROUPED, st.integers(0, 5))
+def test_groups_stay_where_they_are_whatever_the_order(pictures, seed):
+    rows = [(label, str(digest), group) for label, digest, group in pictures]
+    sides = split_by_group(*zip(*rows, strict=True), 0.3, seed)
+    turned = split_by_group(*zip(*rows[::-1], strict=True), 0.3, seed)
+    assert turned[::-1] == sides
+
+
+@pytest.mark.parametrize("test", [0.0, 0.2])
+def test_a_class_of_several_groups_is_on_every_side(test):
+    for seed in range(20):
+        labels = [label for label in "ab" for _ in range(30)]
+        groups = [f"{label}{number // 3}" for label in "ab" for number in range(30)]
+        sides = split_by_group(labels, digests(60), groups, 0.2, seed, test)
+        for half in (sides[:30], sides[30:]):
+            assert set(half) == ({"train", "val", "test"} if test else {"train", "val"})
+
+
+def test_more_groups_move_nobody_across():
+    groups = [str(number // 4) for number in range(2400)]
+    before = split_by_group(["a"] * 1200, digests(1200), groups[:1200], 0.2, 0)
+    after = split_by_group(["a"] * 2400, digests(2400), groups, 0.2, 0)
+    assert after[:1200] == before
+    assert before != split_by_group(["a"] * 1200, digests(1200), groups[:1200], 0.2, 1)
+    assert 0.15 < before.count("val") / 1200 < 0.25
+
+
+def test_a_picture_in_two_groups_ties_them_together():
+    rows = [("x", "1"), ("y", "1"), ("x", "2"), ("z", "2"), ("z", "3")]
+    for seed in range(20):
+        sides = split_by_group(
+            ["a"] * 6, [*(digest for digest, _ in rows), "w"], [*(g for _, g in rows), "4"], 0.5, seed
+        )
+        assert len(set(sides[:5])) == 1
+        assert {sides[0], sides[5]} == {"train", "val"}

@@ -167,3 +167,9 @@ def test_a_table_of_any_bytes_is_listed_or_refused_in_one_line(tmp_path, content
     except DataError as error:
         refused = str(error)
     assert "\n" not in refused
+
+
+def test_a_column_of_groups_is_read(tmp_path):
+    rows = [("a.png", "a", "p1"), ("b.png", "b", " p2 "), ("c.png", "a", ""), ("d.png", "b", "p2")]
+    listing = list_labelled(write(tmp_path / "t.csv", ("path", "label", "Patient"), *rows))
+    assert [picture.group for picture in listing.pictures] == ["p1", "p2", None, "p2"]

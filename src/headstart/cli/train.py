@@ -75,6 +75,7 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
 @_value(
     "label-pattern", str, "PATTERN", "Where the label stands in file names: '{label}.*' for cat.17.jpg.", "the folders"
 )
+@_value("group-by", str, "PATTERN", "What must stay on one side: '{group}_*' for all of p07_1.png's p07.", "nothing")
 @click.option(
     "--val",
     default=str(Recipe.val),

@@ -10,7 +10,7 @@ import numpy as np
 
 from headstart.errors import DataError
 from headstart.images.pictures import Listing, Picture, Side, check_class_sizes
-from headstart.images.split import split_by_content
+from headstart.images.split import split_by_content, split_by_group
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +76,22 @@ class Dataset:
                 "%d pictures are both trained on and evaluated on: the figures flatter the model.",
                 len(self.across_sides),
             )
+        divided = self._groups_on(learned=True) & self._groups_on(learned=False)
+        if divided:
+            log.warning(
+                "%d groups are both trained on and evaluated on, as %r: the figures flatter the model.",
+                *(len(divided), min(divided)),
+            )
         labels: dict[str, set[str]] = {}
         for example in self.examples:
             labels.setdefault(example.digest, set()).add(str(example.picture.label))
         torn = sum(len(names) > 1 for names in labels.values())
         if torn:
             log.warning("%d pictures are in more than one class: at least one of their labels is wrong.", torn)
+
+    def _groups_on(self, learned: bool) -> set[str]:
+        chosen = (example.picture for example in self.examples if (example.side == "train") == learned)
+        return {picture.group for picture in chosen if picture.group is not None}
 
     @property
     def evaluated_sides(self) -> tuple[Side, ...]:
@@ -92,7 +102,7 @@ class Dataset:
 
 
 def make_dataset(listing: Listing, digests: Mapping[str, str], val: float, test: float | None, seed: int) -> Dataset:
-    """Put every picture on its side: the one its folder says, else the one its content draws.
+    """Put every picture on its side: the one its folder says, else the one its content or its group draws.
 
     Args:
         listing: what was found.
@@ -111,7 +121,11 @@ def make_dataset(listing: Listing, digests: Mapping[str, str], val: float, test:
     check_class_sizes(learnable, listing.pictured, where)
     labels = [str(picture.label) for picture in learnable]
     val_share, test_share = _shares(listing, val, test)
-    drawn = split_by_content(labels, [digests[picture.path] for picture in learnable], val_share, seed, test_share)
+    contents, groups = [digests[picture.path] for picture in learnable], [picture.group for picture in learnable]
+    if any(groups):
+        drawn = split_by_group(labels, contents, groups, val_share, seed, test_share)
+    else:
+        drawn = split_by_content(labels, contents, val_share, seed, test_share)
     folders: dict[str, Side] = {picture.path: picture.side for picture in usable if picture.side is not None}
     sides = folders | dict(zip((picture.path for picture in learnable), drawn, strict=True))
     examples = tuple(Example(picture, digests[picture.path], sides[picture.path]) for picture in usable)
@@ -129,8 +143,8 @@ def _refuse_empty_sides(listing: Listing, examples: Sequence[Example], test: flo
     present = {example.side for example in examples}
     if "val" not in present:
         raise DataError(
-            f"no picture is left for validation in {listing.root}: the pictures of each class are all the same one, "
-            "or the validation folders hold none that can be decoded."
+            f"no picture is left for validation in {listing.root}: the pictures of each class are all the same one "
+            "or of one group, or the validation folders hold none that can be decoded."
         )
     if "test" not in present and (test is not None or listing.on("test")):
         raise DataError(

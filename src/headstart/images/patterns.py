@@ -60,7 +60,6 @@ def _labelled(data: str | os.PathLike[str], pattern: str) -> Found:
             found.append(item)
             continue
         name = Path(os.path.relpath(item, root)).as_posix()
-        match = form.fullmatch(name if "/" in pattern else name.rpartition("/")[2])
-        label = match["label"].strip() if match else ""
+        label = form.find(name)
         found.append(Picture(item, name, label) if label else Quarantined(item, f"its name does not match {pattern}"))
     return found

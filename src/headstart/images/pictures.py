@@ -32,12 +32,14 @@ class Picture(NamedTuple):
         name: its path below the folder that was given, with forward slashes; what tables call it by.
         label: the name of its class; None where nobody said.
         side: `train`, `val` or `test` where the folders say so; None where headstart splits.
+        group: what it has in common with others that must be on the same side, as a patient; None for nothing.
     """
 
     path: str
     name: str
     label: str | None = None
     side: Side | None = None
+    group: str | None = None
 
     @property
     def is_learnable(self) -> bool:

@@ -1,4 +1,4 @@
-"""Tables of pictures: CSV files with a column of paths, one of labels, and perhaps one of sides."""
+"""Tables of pictures: CSV files with a column of paths, one of labels, and perhaps of sides and groups."""
 
 import csv
 import os
@@ -10,15 +10,17 @@ from headstart.errors import DataError
 from headstart.images.collect import Found, collect, collect_for_evaluation
 from headstart.images.pictures import SIDE_NAMES, Listing, Picture, Quarantined, Side
 
-Column = Literal["path", "label", "side"]
+Column = Literal["path", "label", "side", "group"]
 
 COLUMNS: dict[Column, tuple[str, ...]] = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "picture"),
     "label": ("label", "class", "category", "target"),
     "side": ("split", "side", "set", "subset"),
+    "group": ("group", "patient", "patient_id", "subject"),
 }
 """What the columns may be called, in whichever case."""
 
+_NEEDED = ("path", "label")
 _DELIMITERS = {".csv": ",;\t", ".tsv": "\t"}
 
 
@@ -83,7 +85,8 @@ def _rows(table: str | os.PathLike[str]) -> Iterator[Picture | Quarantined]:
             yield Quarantined(file, f"it is on line {number} of {path} again; line {seen[file]} counts")
         else:
             seen[file] = number
-            yield Picture(file, name, label, _side(path, number, row.get("side")))
+            side, group = _side(path, number, row.get("side")), row.get("group", "").strip()
+            yield Picture(file, name, label, side, group or None)
 
 
 def _side(table: Path, number: int, said: str | None) -> Side | None:
@@ -126,7 +129,7 @@ def _places(path: Path, header: Sequence[str]) -> dict[Column, int]:
             raise DataError(f"{path} has {len(places)} columns for the {column}: {_listed(header, places)}. Keep one.")
         if places:
             found[column] = places[0]
-        elif column != "side":
+        elif column in _NEEDED:
             raise DataError(
                 f"{path} has no column for the {column}; its columns are {', '.join(map(repr, header)) or 'none'}. "
                 f"Call one of them {' or '.join(known[:3])}."
