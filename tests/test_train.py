@@ -345,3 +345,14 @@ def test_a_table_gives_what_its_folder_gives_and_reuses_its_features(trained, tm
     for name in ("accuracy", "loss", "confusion", "quarantined"):
         assert by_table.metrics[name] == run.metrics[name]
     assert by_table.evaluate(tmp_path / "table.csv").figures == run.evaluate(folder / "data").figures
+
+
+def test_groups_are_on_one_side_of_a_run(trained, tmp_path, monkeypatch):
+    folder, _ = trained
+    monkeypatch.setenv("HEADSTART_STORE", str(folder / "store"))
+    hs.train(folder / "data", out=tmp_path / "run", group_by="{group}*.png", **SMALL)
+    sides: dict[str, set[str]] = {}
+    for row in rows(tmp_path / "run" / "splits.csv"):
+        sides.setdefault(Path(row["path"]).name[0], set()).add(row["side"])
+    assert {len(found) for found in sides.values()} == {1}
+    assert set.union(*sides.values()) == {"train", "val"}
