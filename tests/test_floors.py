@@ -13,6 +13,7 @@ ROOT = Path(headstart.__file__).parent
 FLOORS = [
     "errors",
     "loading",
+    "texts",
     "progress",
     "specs",
     "recipe",

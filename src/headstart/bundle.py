@@ -22,6 +22,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from headstart.images.pictures import Listing, Picture, Quarantined
 from headstart.images.sources import list_any, list_for_evaluation
 from headstart.loading import load_keras
 from headstart.progress import bar
+from headstart.texts import inert
 
 if TYPE_CHECKING:
     import keras
@@ -276,11 +278,10 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table with a header line."""
+    """Write a table with a header line; texts that look like formulas get an apostrophe in front."""
     with open(path, "w", newline="", encoding="utf-8", errors=_ODD_NAMES) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows([inert(cell) for cell in row] for row in chain([columns], rows))
 
 
 def _read_about(path: Path) -> dict[str, Any]:

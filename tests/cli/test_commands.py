@@ -371,6 +371,18 @@ def test_names_that_look_like_markup_are_printed_as_they_are(finished, tmp_path,
     assert f"Written to {odd}. Next:\n  headstart predict '{odd}' PICTURE\n" in result.stdout
 
 
+def test_names_are_neither_formulas_in_a_table_nor_commands_for_a_terminal(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADSTART_STORE", str(finished / "store"))
+    monkeypatch.chdir(tmp_path)
+    write_picture(Path("=1+1.png"), make_picture(0))
+    Path("\x1b[2J\n\u202e.png").write_bytes(b"no picture")
+    result = run("predict", finished / "run", "=1+1.png", "\x1b[2J\n\u202e.png", "--format", "csv")
+    assert result.stdout.splitlines()[1].startswith("'=1+1.png,1,")
+    assert result.stderr == "left out \\x1b[2J\\n\\u202e.png: not a picture in a known format\n"
+    table = run("predict", finished / "run", "=1+1.png")
+    assert " =1+1.png" in table.stdout
+
+
 @pytest.mark.parametrize("backend", ["jax", "nonsense"])
 def test_a_backend_that_is_not_there_is_named(finished, backend):
     done = headstart_command("train", finished / "data", "--out", "never", *SMALL, KERAS_BACKEND=backend)

@@ -18,6 +18,7 @@ from headstart.cli.output import INTERRUPTED
 from headstart.cli.predict import predict
 from headstart.cli.train import train
 from headstart.errors import HeadstartError
+from headstart.texts import printable
 
 
 class _OneLineErrors(click.Group):
@@ -59,13 +60,20 @@ def cli(verbose: bool) -> None:
 
     From a folder of pictures to a trained classifier that can be used and trusted.
     """
-    logging.basicConfig(format="headstart: %(message)s", level=logging.ERROR)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("headstart: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.ERROR)
     logging.getLogger("headstart").setLevel(logging.INFO if verbose else logging.WARNING)
     logging.captureWarnings(True)
 
 
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _fail(message: str, code: int) -> None:
-    click.echo(f"Error: {message}", err=True)
+    click.echo(f"Error: {printable(message)}", err=True)
     sys.exit(code)
 
 

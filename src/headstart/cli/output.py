@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from headstart.texts import printable
+
 INTERRUPTED = 130
 """What a shell reports for a program ended by Ctrl-C."""
 
@@ -21,7 +23,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_
 
 def say(text: str, *values: Any) -> None:
     """Print a line with rich markup; the values that replace its {} are printed as they are."""
-    console.print(text.format(*(escape(str(value)) for value in values)), soft_wrap=True)
+    console.print(text.format(*(escape(printable(str(value))) for value in values)), soft_wrap=True)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -41,7 +43,7 @@ def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequen
         numeric = bool(rows) and all(isinstance(row[number], int | float | None) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(_text(value)) for value in row))
+        table.add_row(*(escape(printable(_text(value))) for value in row))
     console.print(table)
 
 

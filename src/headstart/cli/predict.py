@@ -9,6 +9,7 @@ import click
 
 from headstart.cli.output import print_json, print_table
 from headstart.errors import DataError
+from headstart.texts import inert, printable
 
 if TYPE_CHECKING:
     from headstart.bundle import Prediction
@@ -34,7 +35,7 @@ def predict(run: str, pictures: Sequence[str], top: int, form: str) -> None:
         for item in opened.stream(paths):
             if isinstance(item, Quarantined):
                 bad.append(item)
-                click.echo(f"left out {item.path}: {item.reason}", err=True)
+                click.echo(printable(f"left out {item.path}: {item.reason}"), err=True)
             else:
                 yield item
 
@@ -60,7 +61,7 @@ def _as_csv(predictions: "Iterator[Prediction]", top: int, bad: list[Any]) -> No
     writer.writerow(("path", "place", "label", "probability"))
     for prediction in predictions:
         for place, (name, probability) in enumerate(list(prediction.probabilities.items())[:top], start=1):
-            writer.writerow((prediction.path, place, name, probability))
+            writer.writerow((inert(prediction.path), place, inert(name), probability))
 
 
 def _as_json(predictions: "Iterator[Prediction]", top: int, bad: list[Any]) -> None:

@@ -1,0 +1,26 @@
+"""Names that come from outside on their way to a terminal or a spreadsheet: shown, never obeyed."""
+
+from typing import TypeVar
+
+Cell = TypeVar("Cell")
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def printable(text: str) -> str:
+    r"""A text in one line, in which what would move the cursor or turn the writing round is written as an escape.
+
+    A file may be called `a\nb`, hold the codes that clear a screen, or a right-to-left mark that makes `gpj.exe` of
+    `exe.jpg`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def inert(cell: Cell) -> Cell | str:
+    """A cell that no spreadsheet takes for a formula: a text that looks like one gets an apostrophe in front.
+
+    Source: OWASP, CSV Injection.
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
