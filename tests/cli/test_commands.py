@@ -141,7 +141,7 @@ def test_layers_lists_number_name_type_shape_parameters_and_cost():
 def test_backbones_lists_them_all():
     listed = json.loads(run("backbones", "--json").stdout)
     assert len(listed) == 51
-    assert [entry for entry in listed if entry["packaged"]] == [{"name": "nano", "image_size": 96, "packaged": True}]
+    assert [entry for entry in listed if entry["packaged"]] == [{"name": "nano", "image_size": 112, "packaged": True}]
     assert "efficientnet_v2_b0" in run("backbones").stdout
 
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from headstart.errors import RecipeError
 
-SIZE = 96
+SIZE = 112
 """Rows and columns of the pictures that it does best on."""
 
 STRIDE = 16
