@@ -9,7 +9,7 @@ import click
 from headstart.cli.output import json_option, print_json, print_table, say
 
 _SIZE = 48
-_SCRATCH_EPOCHS = 5
+_SCRATCH_EPOCHS = 3
 
 
 @click.command()
@@ -36,7 +36,9 @@ def demo(out: str, as_json: bool) -> None:
     pretrained = _train(digits, Path(out) / "run", not as_json, strategy="head")
     if not as_json:
         say("The same network from scratch, {} epochs:", _SCRATCH_EPOCHS)
-    scratch = _train(digits, Path(out) / "scratch", not as_json, strategy="scratch", epochs=_SCRATCH_EPOCHS)
+    scratch = _train(
+        digits, Path(out) / "scratch", not as_json, strategy="scratch", epochs=_SCRATCH_EPOCHS, augment="none"
+    )
     if as_json:
         print_json({"pretrained": pretrained, "scratch": scratch})
         return
