@@ -1,6 +1,6 @@
 """Step 3: train nano to see what the teacher sees, and the labels.
 
-    python tools/pretrain/train.py WORK --out NAME [--epochs 15] [--batch 256] [--rate 2e-3]
+    python tools/pretrain/train.py WORK --out NAME [--epochs 16] [--batch 256] [--rate 2e-3]
 
 Three losses on the same crops that the teacher saw, flipped at random: the teacher's pooled features (mean squared
 error), its feature map, cell by cell, and the labels. After every epoch WORK/NAME gets `student_N.keras`, from which it
@@ -114,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--decay", type=float, default=0.05)
