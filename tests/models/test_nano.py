@@ -50,12 +50,12 @@ def test_it_takes_pictures_of_any_size_from_32_on(side):
 def test_smaller_pictures_and_its_top_are_refused():
     with pytest.raises(RecipeError) as caught:
         find_backbone("nano").build(31)
-    assert caught.value.problems == [
-        "nano cannot be built for 31x31 pictures: input_shape must be at least 32x32, not (31, 31, 3)"
-    ]
+    assert caught.value.problems == (
+        "nano cannot be built for 31x31 pictures: input_shape must be at least 32x32, not (31, 31, 3)",
+    )
     with pytest.raises(RecipeError) as caught:
         build_network(find_backbone("nano"), "imagenet", SIZE, include_top=True)
-    assert caught.value.problems == ["nano has no classifier of its own; choose another backbone."]
+    assert caught.value.problems == ("nano has no classifier of its own; choose another backbone.",)
 
 
 def test_pixels_are_scaled_to_between_minus_one_and_one():
