@@ -140,7 +140,7 @@ def test_the_state_of_another_network_is_refused(extraction, places):
 
 
 def test_ctrl_c_ends_it_with_the_best_epoch_so_far(extraction, places):
-    net = model()
+    net, handler = model(), signal.getsignal(signal.SIGINT)
 
     def interrupt(rows):
         if len(rows) == 2:
@@ -152,7 +152,7 @@ def test_ctrl_c_ends_it_with_the_best_epoch_so_far(extraction, places):
     assert found.best_epoch == min(found.rows, key=lambda row: row["val_loss"])["epoch"]
     for one, other in zip(net.get_weights(), read_state(places.state).best, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_ctrl_c_before_the_first_epoch_has_ended_is_what_it_usually_is(extraction, places, monkeypatch):
