@@ -1,29 +1,34 @@
 """From pictures that each have a label of their own to a listing: which side they are on, which classes there are."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headstart.errors import DataError, nearest
 from headstart.images.pictures import Listing, Picture, Quarantined, Side, check_class_sizes
 
+Place = str | os.PathLike[str]
 Found = Sequence[Picture | Quarantined]
 
 
 def collect(
-    source: str | os.PathLike[str], found: Found, given: Mapping[Side, Found], classes: Sequence[str] | None
+    source: Place, val: Place | None, test: Place | None, classes: Sequence[str] | None, read: Callable[[Place], Found]
 ) -> Listing:
     """Put pictures on their sides as folders do: `test` alone is for validation, without `val` headstart splits.
 
     Args:
-        source: where they were found, for messages.
-        found: what was found there.
-        given: what was found in other places that were given for a side; it replaces what the source has for that side.
+        source: where they are.
+        val: where pictures for validation are; they replace those of the source.
+        test: where pictures for testing are; they replace those of the source.
         classes: the classes there are, in their order; None for those of the pictures to learn from, sorted.
+        read: finds what is in one of these places.
 
     Raises:
         DataError: if there are fewer than two classes, or too few pictures of one, or one of an unknown class.
     """
+    others: dict[Side, Place | None] = {"val": val, "test": test}
+    given = {side: read(place) for side, place in others.items() if place is not None}
+    found = read(source)
     pictures = [item for item in found if isinstance(item, Picture) and item.side not in given]
     if "val" not in given and not any(picture.side == "val" for picture in pictures):
         pictures = [picture._replace(side="val") if picture.side == "test" else picture for picture in pictures]

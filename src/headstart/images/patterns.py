@@ -7,7 +7,7 @@ from pathlib import Path
 from headstart.errors import DataError
 from headstart.images.collect import Found, collect, collect_for_evaluation
 from headstart.images.folders import existing_folder, walk
-from headstart.images.pictures import Listing, Picture, Quarantined, Side
+from headstart.images.pictures import Listing, Picture, Quarantined
 from headstart.specs import parse_label_pattern
 
 
@@ -31,12 +31,7 @@ def list_by_pattern(
         DataError: if it is no pattern, there is no such folder, or its classes and those of the others do not fit
             together.
     """
-    given: dict[Side, Found] = {}
-    if val is not None:
-        given["val"] = _labelled(val, pattern)
-    if test is not None:
-        given["test"] = _labelled(test, pattern)
-    return collect(data, _labelled(data, pattern), given, classes)
+    return collect(data, val, test, classes, lambda place: _labelled(place, pattern))
 
 
 def list_by_pattern_for_evaluation(data: str | os.PathLike[str], pattern: str) -> Listing:

@@ -127,8 +127,7 @@ def _in_archive(path: str) -> tuple[str, str] | None:
 
 
 def _opened(path: str) -> Archive:
-    found = os.stat(path)
-    return _open(path, (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino))
+    return _open(path, stat_of(path))
 
 
 @lru_cache(maxsize=_OPEN_ARCHIVES)

@@ -49,12 +49,7 @@ def list_table(
     Raises:
         DataError: if a table cannot be read or has no such columns, or its classes and sides do not fit together.
     """
-    given: dict[Side, Found] = {}
-    if val is not None:
-        given["val"] = list(_rows(val))
-    if test is not None:
-        given["test"] = list(_rows(test))
-    return collect(data, list(_rows(data)), given, classes)
+    return collect(data, val, test, classes, _found)
 
 
 def list_table_for_evaluation(data: str | os.PathLike[str]) -> Listing:
@@ -65,7 +60,11 @@ def list_table_for_evaluation(data: str | os.PathLike[str]) -> Listing:
     Raises:
         DataError: if the table cannot be read or names no pictures.
     """
-    return collect_for_evaluation(data, list(_rows(data)))
+    return collect_for_evaluation(data, _found(data))
+
+
+def _found(table: str | os.PathLike[str]) -> Found:
+    return list(_rows(table))
 
 
 def _rows(table: str | os.PathLike[str]) -> Iterator[Picture | Quarantined]:
