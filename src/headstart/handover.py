@@ -204,6 +204,7 @@ def write_provenance(folder: Path, recipe: Recipe, data: Dataset, decode: Decode
         "runtime": asdict(frozen.runtime.identity),
         "recipe": recipe.to_dict(),
         "frozen_part": frozen.digest,
+        "dataset": data.digest,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
     }

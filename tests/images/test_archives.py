@@ -167,7 +167,7 @@ def test_a_truncated_zip_is_refused_in_one_line(pictures, tmp_path, keep):
     archive.write_bytes(data[: int(len(data) * keep)])
     with pytest.raises(DataError) as caught:
         list_labelled(archive)
-    assert str(caught.value).startswith(f"{archive} is a file, neither a folder nor a zip.")
+    assert str(caught.value).startswith(f"{archive} is a file, neither a folder nor an archive.")
 
 
 def test_a_zip_with_a_damaged_index_is_refused_in_one_line(pictures, tmp_path):

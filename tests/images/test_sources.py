@@ -199,7 +199,7 @@ def test_no_such_folder_names_the_nearest(pictures, tmp_path):
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"")
-    assert refusal(tmp_path / "a.zip").startswith(f"{tmp_path}/a.zip is a file, neither a folder nor a zip.")
+    assert refusal(tmp_path / "a.zip").startswith(f"{tmp_path}/a.zip is a file, neither a folder nor an archive.")
 
 
 def test_a_folder_without_class_folders(tmp_path):

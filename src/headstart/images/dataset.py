@@ -1,5 +1,7 @@
 """The pictures that can be used, each on its side of the split."""
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +64,15 @@ class Dataset:
         chosen = tuple(example for example in self.examples if example.side == side)
         labels = np.array([numbers[str(example.picture.label)] for example in chosen], int)
         return Labelled(chosen, tuple(example.picture.path for example in chosen), labels)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the pictures' contents, their labels and sides: the same wherever they came from and whatever their names.
+
+        64 hexadecimal digits of BLAKE2b.
+        """
+        rows = sorted((example.digest, str(example.picture.label), example.side) for example in self.examples)
+        return hashlib.blake2b(json.dumps([self.classes, rows]).encode(), digest_size=32).hexdigest()
 
     @cached_property
     def across_sides(self) -> frozenset[str]:

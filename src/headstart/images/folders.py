@@ -1,4 +1,4 @@
-"""Folders of class folders, also in zips: what is in them, and which of them do not go together."""
+"""Folders of class folders, also in zips and arrays: what is in them, and which of them do not go together."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,9 +7,11 @@ from pathlib import Path
 
 from headstart.errors import DataError, nearest
 from headstart.images.archives import ArchiveError
-from headstart.images.pictures import Quarantined
+from headstart.images.array_formats import beside
+from headstart.images.pictures import SIDE_NAMES, Quarantined
 from headstart.images.places import Entry, entries, is_folder
 
+_ARCHIVES = (".zip", ".npz", ".npy", ".h5", ".hdf5", ".pkl", ".pickle")
 _NOT_OURS = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what archives and file managers leave behind
 
 
@@ -20,21 +22,21 @@ def existing_folder(given: str | os.PathLike[str]) -> Path:
         DataError: if it is not, with the nearest folder beside it.
     """
     path = Path(given)
-    if is_folder_or_zip(path):
+    if is_folder_or_archive(path):
         return unwrapped(path)
-    wanted = "Give a folder, or a zip, that holds one folder of pictures for each class."
+    wanted = "Give a folder, or a zip, that holds one folder of pictures for each class; or a file of arrays."
     if path.exists():
-        raise DataError(f"{path} is a file, neither a folder nor a zip. {wanted}")
+        raise DataError(f"{path} is a file, neither a folder nor an archive. {wanted}")
     siblings = [entry.name for entry in visible(path.parent) if entry.is_folder] if path.parent.is_dir() else []
     hint = f" In {path.parent}: {nearest(path.name, siblings)}" if siblings else ""
     raise DataError(f"no such folder: {path}. {wanted}{hint}")
 
 
-def is_folder_or_zip(path: Path) -> bool:
-    """Whether it is a folder, a zip, or a folder in a zip.
+def is_folder_or_archive(path: Path) -> bool:
+    """Whether it is a folder, an archive, or a folder in one.
 
     Raises:
-        DataError: if it is in a damaged zip.
+        DataError: if it is in a damaged archive.
     """
     try:
         return is_folder(path)
@@ -46,7 +48,7 @@ def visible(folder: Path) -> list[Entry]:
     """What is in a folder, sorted by name, without hidden files and what archives leave behind.
 
     Raises:
-        DataError: if it may not be read, or is in a damaged zip.
+        DataError: if it may not be read, or is in a damaged archive.
     """
     try:
         found = [entry for entry in entries(folder) if not entry.name.startswith(".") and entry.name not in _NOT_OURS]
@@ -71,11 +73,12 @@ def walk(folder: Path) -> Iterator[str | Quarantined]:
 
 
 def class_entries(folder: Path) -> list[Entry]:
-    """What is in a folder of class folders. Where there are none but zips, each of these stands for a class."""
+    """What is in a folder of class folders. Where there are none but archives, each of these stands for a class."""
     found = visible(folder)
     if any(entry.is_folder for entry in found):
         return found
-    return [_as_class(entry) if _is_zip(entry) else entry for entry in found]
+    labels = {beside(entry.path) for entry in found if entry.name.lower().endswith(".npy")}
+    return [_as_class(entry) if _is_archive(entry) else entry for entry in found if entry.path not in labels]
 
 
 def unwrapped(path: Path) -> Path:
@@ -90,11 +93,15 @@ def unwrapped(path: Path) -> Path:
     return path
 
 
-def _is_zip(entry: Entry) -> bool:
-    return entry.name.lower().endswith(".zip") and not entry.problem and is_folder_or_zip(Path(entry.path))
+def _is_archive(entry: Entry) -> bool:
+    return entry.name.lower().endswith(_ARCHIVES) and not entry.problem and is_folder_or_archive(Path(entry.path))
 
 
 def _as_class(entry: Entry) -> Entry:
+    """An archive that is one class, or one side: where all it holds is in a folder called so, that is what it is."""
+    inside = visible(Path(entry.path))
+    if len(inside) == 1 and inside[0].is_folder and inside[0].name in SIDE_NAMES:
+        return inside[0]
     return replace(entry, name=Path(entry.name).stem, is_folder=True)
 
 

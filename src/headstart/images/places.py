@@ -1,7 +1,7 @@
-"""Where pictures are: in folders, or in a zip, which is read as if it were one.
+"""Where pictures are: in folders, or in a zip or a file of arrays, which are read as if they were folders.
 
-A member of a zip is called by the path of the zip with its own name behind it, `pets.zip/cat/1.jpg`. No file can have
-such a path, since what is before the name is no folder.
+A member of a zip is called by the path of the zip with its own name behind it, `pets.zip/cat/1.jpg`, and a row of an
+array by its number, `pets.npz/cat/001.ppm`. No file can have such a path, since what is before the name is no folder.
 """
 
 import os
@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from headstart.images.archives import MAX_BYTES, Archive, ArchiveError
+from headstart.images.array_formats import beside, is_array_file
+from headstart.images.arrays import ArrayFile
 
 Stat = tuple[int, int, int, int]
 """Size in bytes, modification and change time in nanoseconds, inode."""
@@ -38,27 +40,27 @@ class Entry:
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether it is a folder, a zip, or a folder in a zip.
+    """Whether it is a folder, a zip or a file of arrays, or a folder in one of these.
 
     Raises:
-        ArchiveError: if it is in a damaged zip.
+        ArchiveError: if it is in a damaged one.
     """
     if os.path.isdir(path):
         return True
     place = _in_archive(os.fspath(path))
-    return place is not None and zipfile.is_zipfile(place[0]) and _opened(place[0]).is_folder(place[1])
+    return place is not None and is_archive(place[0]) and _opened(place[0]).is_folder(place[1])
 
 
 def is_file(path: str | os.PathLike[str]) -> bool:
-    """Whether it is a file, or a member of a zip.
+    """Whether it is a file, or a member of a zip or of a file of arrays.
 
     Raises:
-        ArchiveError: if it is in a damaged zip.
+        ArchiveError: if it is in a damaged one.
     """
     if os.path.isfile(path):
         return True
     place = None if os.path.isdir(path) else _in_archive(os.fspath(path))
-    return place is not None and zipfile.is_zipfile(place[0]) and _opened(place[0]).is_file(place[1])
+    return place is not None and is_archive(place[0]) and _opened(place[0]).is_file(place[1])
 
 
 def entries(folder: str | os.PathLike[str]) -> list[Entry]:
@@ -81,7 +83,7 @@ def entries(folder: str | os.PathLike[str]) -> list[Entry]:
 
 
 def read_file(path: str) -> bytes:
-    """The bytes of a file, or of a member of a zip.
+    """The bytes of a file, or of a member of a zip or of a file of arrays.
 
     Raises:
         OSError: if it cannot be read or is larger than `MAX_BYTES`.
@@ -99,7 +101,7 @@ def read_file(path: str) -> bytes:
 
 
 def stat_of(path: str) -> Stat:
-    """What tells whether a file has changed; of a member of a zip, that of the zip.
+    """What tells whether a file has changed; of a member of another file, that of the other file.
 
     Raises:
         OSError: if there is no such file.
@@ -126,14 +128,20 @@ def _in_archive(path: str) -> tuple[str, str] | None:
     return None
 
 
-def _opened(path: str) -> Archive:
-    return _open(path, stat_of(path))
+def is_archive(path: str) -> bool:
+    """Whether it is a file that is read as a folder: a zip or a file of arrays."""
+    return zipfile.is_zipfile(path) or is_array_file(path)
+
+
+def _opened(path: str) -> Archive | ArrayFile:
+    labels = beside(path)
+    return _open(path, stat_of(path), None if labels is None else stat_of(labels))
 
 
 @lru_cache(maxsize=_OPEN_ARCHIVES)
-def _open(path: str, stat: Stat) -> Archive:
-    """An archive is opened again when the file has changed."""
-    return Archive(path)
+def _open(path: str, stat: Stat, stat_of_labels: Stat | None) -> Archive | ArrayFile:
+    """It is opened again when the file has changed, or that of its labels."""
+    return ArrayFile(path) if is_array_file(path) else Archive(path)
 
 
 def _of_file_system(entry: os.DirEntry[str]) -> Entry:

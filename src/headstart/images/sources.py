@@ -10,7 +10,7 @@ from headstart.images.folders import (
     class_entries,
     class_names,
     existing_folder,
-    is_folder_or_zip,
+    is_folder_or_archive,
     refuse_overlap,
     refuse_strangers,
     refuse_unlisted,
@@ -32,13 +32,14 @@ def list_labelled(
 ) -> Listing:
     """Find labelled pictures: by a table, by their names, or in one folder per class, perhaps inside train and val.
 
-    A zip is as good as a folder, and where there are zips and no folders, each zip is that of a class, or of a side.
+    A zip or a file of arrays is as good as a folder, and where there are such and no folders, each is that of a class,
+    or of a side.
     Files at any depth below a class folder belong to the class. Hidden files and folders are passed over. A folder with
     the name of a side is one if it holds folders in its turn, so a class may be called `train`. Where there is a test
     folder in the data but none for validation, that folder is for validation.
 
     Args:
-        data: the folder, zip or table.
+        data: the folder, archive or table.
         val: another one, of the same kind, whose pictures are for validation.
         test: another one, of the same kind, whose pictures are for testing.
         classes: the classes there are, in their order; some of them may have no pictures. None for those that have
@@ -106,7 +107,7 @@ def list_any(paths: Sequence[str | os.PathLike[str]]) -> tuple[Picture, ...]:
         path = Path(given)
         if not os.fspath(given):
             raise DataError("an empty path was given. Give files, or folders of them.")
-        if is_folder_or_zip(path):
+        if is_folder_or_archive(path):
             found = [Picture(item, Path(item).as_posix()) for item in walk(path) if isinstance(item, str)]
             if not found:
                 raise DataError(f"no pictures in {path}.")

@@ -1,12 +1,12 @@
-"""Tables of pictures: CSV files with a column of paths, one of labels, and perhaps of sides and groups."""
+"""Tables of pictures: CSV and Parquet files with a column of paths, one of labels, and perhaps of sides and groups."""
 
 import csv
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from headstart.errors import DataError
+from headstart.errors import DataError, MissingExtraError
 from headstart.images.collect import Found, collect, collect_for_evaluation
 from headstart.images.pictures import SIDE_NAMES, Listing, Picture, Quarantined, Side
 
@@ -22,11 +22,14 @@ COLUMNS: dict[Column, tuple[str, ...]] = {
 
 _NEEDED = ("path", "label")
 _DELIMITERS = {".csv": ",;\t", ".tsv": "\t"}
+_PARQUET = (".parquet", ".pq")
+
+Cells = dict[Column, str]
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
     """Whether it is called like a table."""
-    return Path(path).suffix.lower() in _DELIMITERS and not os.path.isdir(path)
+    return Path(path).suffix.lower() in (*_DELIMITERS, *_PARQUET) and not os.path.isdir(path)
 
 
 def list_table(
@@ -97,18 +100,10 @@ def _side(table: Path, number: int, said: str | None) -> Side | None:
     return side
 
 
-def _read(path: Path) -> Iterator[tuple[int, dict[Column, str]]]:
+def _read(path: Path) -> Iterator[tuple[int, Cells]]:
     """Line numbers and the cells that matter."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            header = file.readline()
-            delimiter = max(_DELIMITERS[path.suffix.lower()], key=header.count)
-            file.seek(0)
-            rows = csv.reader(file, delimiter=delimiter)
-            places = _places(path, next(rows, []))
-            for row in rows:
-                if row:
-                    yield rows.line_num, {name: row[at] if at < len(row) else "" for name, at in places.items()}
+        yield from _read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path)
     except FileNotFoundError:
         raise DataError(f"no such table: {path}. Give a CSV file with a column of paths and one of labels.") from None
     except UnicodeDecodeError:
@@ -117,6 +112,44 @@ def _read(path: Path) -> Iterator[tuple[int, dict[Column, str]]]:
         raise DataError(f"{path} is no table that can be read: {error}.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def _read_csv(path: Path) -> Iterator[tuple[int, Cells]]:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        header = file.readline()
+        delimiter = max(_DELIMITERS[path.suffix.lower()], key=header.count)
+        file.seek(0)
+        rows = csv.reader(file, delimiter=delimiter)
+        places = _places(path, next(rows, []))
+        for row in rows:
+            if row:
+                yield rows.line_num, {name: row[at] if at < len(row) else "" for name, at in places.items()}
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[int, Cells]]:
+    """Rows of a Parquet file, counted from 1, some thousand in memory at a time."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtraError(f"reading {path}", "parquet") from None
+    try:
+        with open(path, "rb") as file:
+            table = parquet.ParquetFile(file)
+            header = table.schema_arrow.names
+            places = _places(path, header)
+            number = 0
+            for batch in table.iter_batches(columns=[header[at] for at in places.values()]):
+                columns = {name: batch.column(header[at]).to_pylist() for name, at in places.items()}
+                for row in zip(*columns.values(), strict=True):
+                    number += 1
+                    yield number, {name: _cell(value) for name, value in zip(columns, row, strict=True)}
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path} is no Parquet file that can be read: {' '.join(str(error).split())}") from None
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _places(path: Path, header: Sequence[str]) -> dict[Column, int]:
