@@ -26,6 +26,7 @@ FLOORS = [
     "bundle",
     "handover",
     "pipeline",
+    "folds",
     "__init__",
     "demo_data",
     "cli",

@@ -21,6 +21,7 @@ from headstart.recipe import Recipe
 from headstart.workplace import unfinished
 
 if TYPE_CHECKING:
+    from headstart.folds import CrossValidation
     from headstart.models.backbones import backbones
     from headstart.models.cut import Parts, join, split
 
@@ -35,6 +36,7 @@ __all__ = [
     "Recipe",
     "Run",
     "backbones",
+    "cross_validate",
     "evaluate",
     "join",
     "load",
@@ -61,12 +63,36 @@ def train(data: str | os.PathLike[str], *, progress: bool = True, **choices: Any
         InputError: if anything that was given cannot be used; what was computed by then is in the store.
         MissingExtraError: if Keras is not installed.
     """
-    out = choices.pop("out", None)
-    recipe = Recipe(data=os.fspath(data), out=None if out is None else os.fspath(out), **choices)
+    recipe = _recipe(data, choices)
     load_keras("training")
     from headstart.pipeline import train as run_pipeline
 
     return run_pipeline(recipe, show=progress)
+
+
+def cross_validate(
+    data: str | os.PathLike[str], folds: int = 5, *, progress: bool = True, **choices: Any
+) -> "CrossValidation":
+    """Train once for each of several folds, so that every picture is checked by a model that has not seen it.
+
+    Args:
+        data: as for `train`.
+        folds: how many.
+        progress: whether to draw progress bars on a terminal.
+        **choices: the other fields of `Recipe`; `out` is the folder for the RUNs.
+
+    Returns:
+        The RUNs and the figures over all folds.
+
+    Raises:
+        InputError: if anything that was given cannot be used.
+        MissingExtraError: if Keras is not installed.
+    """
+    recipe = _recipe(data, choices)
+    load_keras("training")
+    from headstart.folds import cross_validate as run_folds
+
+    return run_folds(recipe, folds, show=progress)
 
 
 def resume(run: str | os.PathLike[str], *, progress: bool = True) -> Run:
@@ -99,6 +125,11 @@ def evaluate(run: str | os.PathLike[str] | Run, data: str | os.PathLike[str]) ->
     """Compare what a RUN says of labelled pictures with their labels; see `Run.evaluate`."""
     opened = run if isinstance(run, Run) else Run(run)
     return opened.evaluate(data)
+
+
+def _recipe(data: str | os.PathLike[str], choices: dict[str, Any]) -> Recipe:
+    out = choices.pop("out", None)
+    return Recipe(data=os.fspath(data), out=None if out is None else os.fspath(out), **choices)
 
 
 def __getattr__(name: str) -> Any:

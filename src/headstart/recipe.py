@@ -12,6 +12,7 @@ from headstart.errors import RecipeError, nearest
 from headstart.specs import (
     MIXING,
     parse_augment,
+    parse_fold,
     parse_group_pattern,
     parse_head,
     parse_label_pattern,
@@ -59,13 +60,14 @@ _PARSED: dict[str, Callable[[str], Any]] = {
     "unfreeze": parse_unfreeze,
     "label_pattern": parse_label_pattern,
     "group_by": parse_group_pattern,
+    "fold": parse_fold,
 }
 PATHS = ("data", "out", "weights", "val", "test", "labels", "from_run", "head_from", "tensorboard")
 """The choices that are, or may be, the path of a file or folder."""
 
 _OPTIONAL = (
     *("out", "image_size", "unfreeze", "tap", "test", "labels", "from_run", "head_from", "learning_rate"),
-    *("tensorboard", "warmup", "weight_decay", "label_pattern", "group_by"),
+    *("tensorboard", "warmup", "weight_decay", "label_pattern", "group_by", "fold"),
 )
 
 
@@ -106,6 +108,7 @@ class Recipe:
             folders. Not used where the data has a folder for validation, unless it is a path.
         test: share of pictures, or a folder of them, on which nothing is chosen; None for none but those of a test
             folder in the data.
+        fold: `2/5` takes the second of five folds for validation instead of the share `val`; None for no folds.
         epochs: at most so many, where epochs are run; a solved head has none.
         batch_size: pictures per step.
         optimizer: which one; `amsgrad` is Adam with that option, `sgd` has Nesterov momentum of 0.9.
@@ -148,6 +151,7 @@ class Recipe:
     group_by: str | None = None
     val: float | str = 0.2
     test: float | str | None = None
+    fold: str | None = None
     epochs: int = 20
     batch_size: int = 32
     optimizer: Optimizer = "adamw"
@@ -248,7 +252,12 @@ class Recipe:
             value = getattr(self, name)
             if isinstance(value, float) and not 0 < value < 1:
                 yield f"{name} is {value:g}; as a share it lies above 0 and below 1."
-        if isinstance(self.val, float) and isinstance(self.test, float) and self.val + self.test >= 1:
+        if (
+            self.fold is None
+            and isinstance(self.val, float)
+            and isinstance(self.test, float)
+            and self.val + self.test >= 1
+        ):
             yield f"val and test are {self.val:g} and {self.test:g}; together they must leave something to learn from."
         for name in ("epochs", "batch_size", "patience", "image_size"):
             value = getattr(self, name)
@@ -273,6 +282,8 @@ class Recipe:
         yield from self._against_strategy()
         yield from self._against_beginning()
         yield from self._against_head()
+        if self.fold is not None and self.val != Recipe.val:
+            yield f"fold {self.fold} says which pictures are for validation; leave val {self.val} out."
         if parse_schedule(self.schedule).kind == "decay" and self.warmup:
             yield "warmup goes with schedules constant and cosine; decay falls from the first step on."
 

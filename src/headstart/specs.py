@@ -5,7 +5,7 @@ Every parser raises `ValueError` with one sentence that says what was received a
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from headstart.errors import nearest
 
@@ -316,3 +316,28 @@ def _name_pattern(text: str, option: str, wanted: str, example: str) -> NamePatt
     parts = {f"{{{wanted}}}": "([^/]+?)", "*": ".*"}
     pieces = re.split(rf"(\{{{wanted}\}}|\*)", text)
     return NamePattern(text, re.compile("".join(parts.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL))
+
+
+class Fold(NamedTuple):
+    """One of several folds: the pictures that this training is checked on, while all others are learned from.
+
+    Attributes:
+        number: which, from 1.
+        of: how many there are.
+    """
+
+    number: int
+    of: int
+
+
+def parse_fold(text: str) -> Fold:
+    """Read which fold is for validation: `2/5` is the second of five.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
+    fold = Fold(int(found[1]), int(found[2])) if found else Fold(0, 0)
+    if not 1 <= fold.number <= fold.of or fold.of < 2:
+        raise ValueError(f"fold {text!r} should be one of several, as 2/5 is the second of five")
+    return fold

@@ -10,6 +10,8 @@ from headstart.images.digest import picture_digest
 from headstart.images.groups import group_by_name
 from headstart.images.pictures import Listing
 from headstart.images.sources import list_labelled
+from headstart.images.split import Shares
+from headstart.specs import Fold
 
 
 def digests_of(listing: Listing) -> dict[str, str]:
@@ -17,7 +19,7 @@ def digests_of(listing: Listing) -> dict[str, str]:
 
 
 def made(listing: Listing, val: float = 0.25, test: float | None = None, seed: int = 0) -> Dataset:
-    return make_dataset(listing, digests_of(listing), val, test, seed)
+    return make_dataset(listing, digests_of(listing), Shares(val, test, seed))
 
 
 def sizes(data: Dataset) -> list[int]:
@@ -73,7 +75,7 @@ def test_a_class_of_which_nothing_can_be_decoded_is_refused_listed_or_not(pictur
         listing = list_labelled(folder, classes=classes)
         digests = {path: digest for path, digest in digests_of(listing).items() if "/cow/" not in path}
         with pytest.raises(DataError) as caught:
-            make_dataset(listing, digests, 0.25, None, 0)
+            make_dataset(listing, digests, Shares(0.25))
         assert str(caught.value) == (
             f"class 'cow' in {folder}, without the files that cannot be decoded, has no pictures. "
             "Add some, or remove the folder."
@@ -126,3 +128,24 @@ def test_groups_that_folders_put_on_both_sides_are_reported(pictures, tmp_path, 
     assert caplog.messages == [
         "2 groups are both trained on and evaluated on, as 'cat': the figures flatter the model."
     ]
+
+
+def test_folds_and_a_folder_for_validation_contradict_each_other(pictures):
+    pictures(at="data/train", cat=9, dog=9)
+    folder = pictures(at="data/val", cat=3, dog=3, first=50).parent
+    listing = list_labelled(folder)
+    with pytest.raises(DataError) as caught:
+        make_dataset(listing, digests_of(listing), Shares(0.25, fold=Fold(1, 5)))
+    assert str(caught.value) == (
+        f"the validation pictures of {folder} are given, so there are no folds to take them from. Leave the fold out, "
+        "or give one folder of all pictures."
+    )
+
+
+def test_the_digest_of_a_data_set_is_that_of_contents_labels_and_sides(pictures, tmp_path):
+    data = made(list_labelled(pictures(cat=9, dog=9)))
+    (tmp_path / "data/cat/000.png").rename(tmp_path / "data/cat/another name.png")
+    assert made(list_labelled(tmp_path / "data")).digest == data.digest
+    assert made(list_labelled(tmp_path / "data"), seed=1).digest != data.digest
+    (tmp_path / "data/cat/001.png").rename(tmp_path / "data/dog/from cat.png")
+    assert made(list_labelled(tmp_path / "data")).digest != data.digest

@@ -156,6 +156,21 @@ def test_the_only_picture_of_a_class_is_never_held_out():
         assert set(np.bincount(folds[labels == label], minlength=5)) <= {1, 2, 3}
 
 
+def test_groups_are_not_divided_over_folds_and_what_is_left_whole_in_one_is_not_held_out():
+    random = np.random.default_rng(0)
+    groups = [f"p{number}" for number in random.integers(0, 40, 300)]
+    labels = np.array([int(group[1:]) % 3 for group in groups])
+    folds = assign_folds(labels, 0, groups)
+    assert set(folds) == set(range(5))
+    for group in set(groups):
+        assert len({fold for fold, other in zip(folds, groups, strict=True) if other == group}) == 1
+    for label in range(3):
+        assert set(folds[labels == label]) == set(range(5))
+    lone = assign_folds(np.append(labels, [3, 3]), 0, [*groups, "lone", "lone"])
+    assert list(lone[-2:]) == [-1, -1]
+    assert np.array_equal(assign_folds(labels, 0, [str(n) for n in range(100, 400)]), assign_folds(labels, 0))
+
+
 def test_scores_that_are_logits_already_are_left_about_as_they_are():
     random = np.random.default_rng(0)
     logits = random.normal(size=(4000, 3)).astype(np.float32) * 2

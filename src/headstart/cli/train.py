@@ -84,6 +84,10 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
     help="Share of pictures kept aside for validation where DATA has no val folder, or such a folder.",
 )
 @click.option("--test", metavar="SHARE|FOLDER", help="Pictures on which nothing is chosen, for a figure to be trusted.")
+@click.option(
+    "--folds", type=int, metavar="K", help="Train once for each of K folds; --out is the folder for the RUNs."
+)
+@_value("fold", str, "I/K", "Take the Ith of K folds for validation.", "a share")
 @_value("epochs", int, "N", "At most so many; a solved head has none.")
 @_value("batch-size", int, "N", "Pictures per step.")
 @_choice("optimizer", Optimizer, "amsgrad is Adam with that option; sgd has Nesterov momentum.")
@@ -117,6 +121,7 @@ def train(
     val: str,
     test: str | None,
     ensemble: str | None,
+    folds: int | None,
     as_json: bool,
     **choices: Any,
 ) -> None:
@@ -139,8 +144,12 @@ def train(
             if context.get_parameter_source("backbone") != click.core.ParameterSource.DEFAULT:
                 raise click.UsageError("--ensemble names all backbones; leave --backbone out.", context)
             choices["backbone"] = ensemble
-        shares = {"val": parse_share(val), "test": None if test is None else parse_share(test)}
-        run = headstart.train(data, out=out, **shares, progress=not as_json, **choices)
+        choices |= {"val": parse_share(val), "test": None if test is None else parse_share(test)}
+        if folds is not None:
+            found = headstart.cross_validate(data, folds, out=out, progress=not as_json, **choices)
+            print_json(found.metrics) if as_json else print_folds(found.metrics)
+            return
+        run = headstart.train(data, out=out, progress=not as_json, **choices)
     print_json(run.metrics) if as_json else print_result(run.metrics)
     if run.metrics["interrupted"]:
         context.exit(INTERRUPTED)
@@ -184,6 +193,25 @@ def print_result(metrics: dict[str, Any]) -> None:
             shlex.quote(run),
         )
     say("Written to [bold]{}[/]. Next:\n  headstart predict {} PICTURE", run, shlex.quote(run))
+
+
+def print_folds(metrics: dict[str, Any]) -> None:
+    """What a person wants to know after a cross-validation."""
+    columns = list(metrics["folds"][0])
+    rows = [list(fold.values()) for fold in metrics["folds"]]
+    figures = columns[2:]
+    for name in ("mean", "std"):
+        rows.append(
+            [{"mean": "mean", "std": "standard deviation"}[name], None, *(metrics[f"{f}_{name}"] for f in figures)]
+        )
+    print_table(None, [column.replace("_", " ") for column in columns], [[str(row[0]), *row[1:]] for row in rows])
+    say(
+        "[bold]{} pictures, each held out once[/]: accuracy [bold]{}[/], loss {}",
+        f"{metrics['n']:,}",
+        f"{metrics['accuracy']:.4f}",
+        f"{metrics['loss']:.4f}",
+    )
+    say("Written to [bold]{}[/]: a RUN for each fold, and predictions.csv with every picture.", metrics["run"])
 
 
 _STAGES = {"head": "head alone", "start": "as it began", "finetune": "fine-tuned", "scratch": "from scratch"}

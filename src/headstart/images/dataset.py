@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from headstart.errors import DataError
 from headstart.images.pictures import Listing, Picture, Side, check_class_sizes
-from headstart.images.split import split_by_content, split_by_group
+from headstart.images.split import Shares, split_by_content, split_by_group, undivided
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,13 @@ class Labelled:
     examples: tuple[Example, ...]
     paths: tuple[str, ...]
     labels: np.ndarray
+
+    @property
+    def groups(self) -> list[str] | None:
+        """What of them must not be divided, one name for each picture; None where nobody spoke of groups."""
+        if all(example.picture.group is None for example in self.examples):
+            return None
+        return undivided([example.digest for example in self.examples], [e.picture.group for e in self.examples])
 
 
 @dataclass(frozen=True)
@@ -112,42 +119,46 @@ class Dataset:
         return tuple(side for side in sides if side in present)
 
 
-def make_dataset(listing: Listing, digests: Mapping[str, str], val: float, test: float | None, seed: int) -> Dataset:
+def make_dataset(listing: Listing, digests: Mapping[str, str], shares: Shares) -> Dataset:
     """Put every picture on its side: the one its folder says, else the one its content or its group draws.
 
     Args:
         listing: what was found.
         digests: of the pictures that can be decoded, by path; the others are left out.
-        val: share of validation pictures, used where no folder holds them.
-        test: share of test pictures, used where no folder holds them, and taken from those that are not in a folder for
-            validation; None for no others than those of a folder.
-        seed: for the split.
+        shares: what is drawn where no folder holds it; test pictures are taken from those that are not in a folder for
+            validation.
 
     Raises:
-        DataError: if a class has too few pictures that can be decoded, or none is left for validation or testing.
+        DataError: if a class has too few pictures that can be decoded, or none is left for validation or testing, or
+            folds are wanted where a folder holds the validation pictures.
     """
     usable = [picture for picture in listing.pictures if picture.path in digests]
     learnable = [picture for picture in usable if picture.is_learnable]
     where = f"{listing.root}, without the files that cannot be decoded,"
     check_class_sizes(learnable, listing.pictured, where)
     labels = [str(picture.label) for picture in learnable]
-    val_share, test_share = _shares(listing, val, test)
     contents, groups = [digests[picture.path] for picture in learnable], [picture.group for picture in learnable]
+    to_draw = _still_to_draw(listing, shares)
     if any(groups):
-        drawn = split_by_group(labels, contents, groups, val_share, seed, test_share)
+        drawn = split_by_group(labels, contents, groups, to_draw)
     else:
-        drawn = split_by_content(labels, contents, val_share, seed, test_share)
+        drawn = split_by_content(labels, contents, to_draw)
     folders: dict[str, Side] = {picture.path: picture.side for picture in usable if picture.side is not None}
     sides = folders | dict(zip((picture.path for picture in learnable), drawn, strict=True))
     examples = tuple(Example(picture, digests[picture.path], sides[picture.path]) for picture in usable)
-    _refuse_empty_sides(listing, examples, test)
+    _refuse_empty_sides(listing, examples, shares.test)
     return Dataset(listing.classes, examples)
 
 
-def _shares(listing: Listing, val: float, test: float | None) -> tuple[float, float]:
-    """The shares that are still to be drawn: none where a folder holds that side."""
+def _still_to_draw(listing: Listing, shares: Shares) -> Shares:
+    """The shares without those that a folder holds."""
     has_val_folder = any(picture.side == "train" for picture in listing.pictures)
-    return 0.0 if has_val_folder else val, 0.0 if listing.on("test") else test or 0.0
+    if has_val_folder and shares.fold is not None:
+        raise DataError(
+            f"the validation pictures of {listing.root} are given, so there are no folds to take them from. Leave the "
+            "fold out, or give one folder of all pictures."
+        )
+    return replace(shares, val=0.0 if has_val_folder else shares.val, test=None if listing.on("test") else shares.test)
 
 
 def _refuse_empty_sides(listing: Listing, examples: Sequence[Example], test: float | None) -> None:

@@ -9,14 +9,31 @@ import math
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import chain, repeat
+from dataclasses import dataclass
+from itertools import chain, pairwise, repeat
 
 from headstart.images.pictures import Side
+from headstart.specs import Fold
 
 
-def split_by_content(
-    labels: Sequence[str], digests: Sequence[str], val: float, seed: int, test: float = 0.0
-) -> list[Side]:
+@dataclass(frozen=True)
+class Shares:
+    """How pictures are divided.
+
+    Attributes:
+        val: the share of validation pictures, from 0 to below 1; not used where there are folds.
+        test: the share of test pictures, from 0 to below 1 - `val`; None for no test part.
+        seed: another seed gives another split.
+        fold: which fold is for validation; None for a share.
+    """
+
+    val: float
+    test: float | None = None
+    seed: int = 0
+    fold: Fold | None = None
+
+
+def split_by_content(labels: Sequence[str], digests: Sequence[str], shares: Shares) -> list[Side]:
     """Assign each picture to `train`, `val` or `test`, class by class.
 
     Each content draws a number from 0 to 1. It goes to `val` when that is below `val`, and to `test` when it is at
@@ -25,12 +42,13 @@ def split_by_content(
     times what was asked for, and at least one picture; only there can growth move a picture. One is left to learn from
     in any case: where there are not enough for all three, the test part is what goes short.
 
+    Folds are stretches of what is not for testing, equally long; where chance leaves one of them lopsided, they have
+    equally many pictures instead. Over all folds every picture is in `val` once, if there are two of its class.
+
     Args:
         labels: the class of each picture.
         digests: the digest of each picture's bytes.
-        val: the share of validation pictures, from 0 to below 1.
-        seed: another seed gives another split.
-        test: the share of test pictures, from 0 to below 1 - `val`.
+        shares: how they are divided.
 
     Returns:
         The side of each picture, in the order given. A class of which there is only one content has it on `train`.
@@ -38,46 +56,41 @@ def split_by_content(
     by_class: dict[str, set[str]] = defaultdict(set)
     for label, digest in zip(labels, digests, strict=True):
         by_class[label].add(digest)
-    sides = {label: _sides_of(contents, val, test, seed) for label, contents in by_class.items()}
+    sides = {label: _sides_of(contents, shares) for label, contents in by_class.items()}
     return [sides[label][digest] for label, digest in zip(labels, digests, strict=True)]
 
 
 def split_by_group(
-    labels: Sequence[str],
-    digests: Sequence[str],
-    groups: Sequence[str | None],
-    val: float,
-    seed: int,
-    test: float = 0.0,
+    labels: Sequence[str], digests: Sequence[str], groups: Sequence[str | None], shares: Shares
 ) -> list[Side]:
     """Assign each picture to `train`, `val` or `test`, together with all pictures of its group.
 
     Groups that have a picture in common are one. Shares are of groups, held as `split_by_content` holds those of
     pictures. A class that would have nothing to check on gets the group of it that was nearest to that side, if another
-    one is left to learn from; one that would have nothing to learn from gets one back.
+    one is left to learn from; one that would have nothing to learn from gets one back. Where there are folds, nothing
+    is moved to one for that: every group is in `val` once.
 
     Args:
         labels: the class of each picture.
         digests: the digest of each picture's bytes.
         groups: the group of each picture; None for one that belongs to nobody.
-        val: the share of validation groups, from 0 to below 1.
-        seed: another seed gives another split.
-        test: the share of test groups, from 0 to below 1 - `val`.
+        shares: how they are divided.
 
     Returns:
         The side of each picture, in the order given. A class of one group only has it on `train`.
     """
-    units = _units(digests, groups)
-    sides = _sides_of(set(units), val, test, seed)
+    units = undivided(digests, groups)
+    sides = _sides_of(set(units), shares)
     of_class: dict[str, set[str]] = defaultdict(set)
     for label, unit in zip(labels, units, strict=True):
         of_class[label].add(unit)
     in_order = {
-        label: sorted(of_class[label], key=lambda unit: (_draw(unit, seed), unit)) for label in sorted(of_class)
+        label: sorted(of_class[label], key=lambda unit: (_draw(unit, shares.seed), unit)) for label in sorted(of_class)
     }
     for nearest in in_order.values():
-        _complete(sides, nearest, "val", val)
-        _complete(sides, nearest[::-1], "test", test)
+        if shares.fold is None:
+            _complete(sides, nearest, "val", shares.val)
+        _complete(sides, nearest[::-1], "test", shares.test or 0.0)
     for nearest in in_order.values():
         if not any(sides[unit] == "train" for unit in nearest):
             on_val = [unit for unit in nearest if sides[unit] == "val"]
@@ -85,7 +98,7 @@ def split_by_group(
     return [sides[unit] for unit in units]
 
 
-def _units(digests: Sequence[str], groups: Sequence[str | None]) -> list[str]:
+def undivided(digests: Sequence[str], groups: Sequence[str | None]) -> list[str]:
     """What cannot be divided, for each picture: the first of the groups it is tied to, or else its content."""
     above: dict[tuple[bool, str], tuple[bool, str]] = {}
 
@@ -111,14 +124,34 @@ def _complete(sides: dict[str, Side], nearest_first: Sequence[str], side: Side, 
         sides[learned[0]] = side
 
 
-def _sides_of(contents: set[str], val: float, test: float, seed: int) -> dict[str, Side]:
-    drawn = sorted((_draw(digest, seed), digest) for digest in contents)
+def _sides_of(contents: set[str], shares: Shares) -> dict[str, Side]:
+    drawn = sorted((_draw(digest, shares.seed), digest) for digest in contents)
     draws = [draw for draw, _ in drawn]
-    lowest = _held(bisect_left(draws, val), val, len(draws), len(draws) - 1)
-    highest = _held(len(draws) - bisect_left(draws, 1 - test), test, len(draws), len(draws) - 1 - lowest)
-    counts: dict[Side, int] = {"val": lowest, "train": len(draws) - lowest - highest, "test": highest}
-    sides = chain.from_iterable(repeat(side, count) for side, count in counts.items())
+    test = shares.test or 0.0
+    most = len(draws) - 1
+    lowest = min(1, most) if shares.fold else _held(bisect_left(draws, shares.val), shares.val, len(draws), most)
+    highest = _held(len(draws) - bisect_left(draws, 1 - test), test, len(draws), most - lowest)
+    rest = len(draws) - highest
+    first, last = (0, lowest) if shares.fold is None else _stretch([d / (1 - test) for d in draws[:rest]], shares.fold)
+    counts: list[tuple[Side, int]] = [
+        ("train", first),
+        ("val", last - first),
+        ("train", rest - last),
+        ("test", highest),
+    ]
+    sides = chain.from_iterable(repeat(side, count) for side, count in counts)
     return {digest: side for (_, digest), side in zip(drawn, sides, strict=True)}
+
+
+def _stretch(draws: Sequence[float], fold: Fold) -> tuple[int, int]:
+    """Where one fold begins and ends among sorted numbers from 0 to 1."""
+    if len(draws) < 2:
+        return 0, 0
+    ends = [bisect_left(draws, number / fold.of) for number in range(fold.of)] + [len(draws)]
+    usual = len(draws) / fold.of
+    if any(not usual / 2 <= end - start <= usual * 1.5 for start, end in pairwise(ends)):
+        ends = [len(draws) * number // fold.of for number in range(fold.of + 1)]
+    return ends[fold.number - 1], ends[fold.number]
 
 
 def _held(count: int, share: float, total: int, room: int) -> int:

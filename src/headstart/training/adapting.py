@@ -16,6 +16,7 @@ from headstart.features.extract import hash_pictures, in_batches, load_pictures
 from headstart.features.keys import space_digest
 from headstart.features.store import STORE_HINT, write_atomically
 from headstart.images.dataset import make_dataset
+from headstart.images.split import Shares
 from headstart.models.batchnorm import adapt, set_statistics, statistics
 from headstart.models.cut import fingerprint
 from headstart.progress import Advance, bar
@@ -25,17 +26,16 @@ PICTURES = 2048
 """Training pictures that the statistics are estimated on, at most: means over many more hardly move."""
 
 
-def adapt_to(model: keras.Model, keeper: Keeper, val: float, test: float | None) -> None:
+def adapt_to(model: keras.Model, keeper: Keeper, shares: Shares) -> None:
     """Give every BatchNormalization of a model the statistics of the training pictures.
 
     Args:
         model: from pixels on, with its backbones nested in it.
         keeper: the pictures and the store.
-        val: share of validation pictures, as for `make_dataset`.
-        test: share of test pictures, as for `make_dataset`.
+        shares: how they are divided.
     """
     digests, _ = hash_pictures([p.path for p in keeper.listing.pictures], keeper.store.stat_cache)
-    data = make_dataset(keeper.listing, digests, val, test, keeper.recipe.seed)
+    data = make_dataset(keeper.listing, digests, shares)
     # In the order of their digests the pictures are mixed, and the same ones whatever their names.
     by_digest = sorted((digests[path], path) for path in data.side("train").paths)[:PICTURES]
     original = fingerprint(model)

@@ -30,10 +30,10 @@ class Problem:
     seed: int
 
     @classmethod
-    def of(cls, features: np.ndarray, labels: np.ndarray, seed: int) -> "Problem":
+    def of(cls, features: np.ndarray, labels: np.ndarray, seed: int, groups: Sequence[str] | None = None) -> "Problem":
         """Number the classes that occur without gaps, and assign the folds."""
         present, numbered = np.unique(labels, return_inverse=True)
-        return cls(np.asarray(features, np.float32), numbered, present, assign_folds(numbered, seed), seed)
+        return cls(np.asarray(features, np.float32), numbered, present, assign_folds(numbered, seed, groups), seed)
 
     def sample(self, count: int) -> "Problem":
         """So many rows at most, of every class its share."""

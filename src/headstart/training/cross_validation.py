@@ -63,23 +63,33 @@ class Estimate:
         return standard_error(self.hits)
 
 
-def assign_folds(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Deal the pictures of each class out to the folds, in random order.
+def assign_folds(labels: np.ndarray, seed: int, groups: Sequence[str] | None = None) -> np.ndarray:
+    """Deal the pictures of each class out to the folds, in random order, or the groups of them.
 
     Args:
         labels: integer `(pictures,)`.
         seed: decides the order.
+        groups: of each picture, the group that must not be divided; None where there are none.
 
     Returns:
-        Integer `(pictures,)`, the fold in which each picture is held out. The only picture of a class is never held
-        out, since nothing could be learned of its class: its fold is -1.
+        Integer `(pictures,)`, the fold in which each picture is held out. Pictures of a class that are all in one fold
+        are never held out, since nothing could be learned of their class: their fold is -1.
     """
-    counts = np.bincount(labels)
-    order = by_class(labels, seed)
-    order = order[counts[labels[order]] > 1]
-    folds = np.full(len(labels), -1)
-    folds[order] = np.arange(len(order)) % FOLDS
-    return folds
+    if groups is None:
+        first, unit = np.arange(len(labels)), np.arange(len(labels))
+    else:
+        _, first, unit = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    of_unit = labels[first]
+    counts = np.bincount(of_unit, minlength=labels.max(initial=0) + 1)
+    order = by_class(of_unit, seed)
+    order = order[counts[of_unit[order]] > 1]
+    dealt = np.full(len(first), -1)
+    dealt[order] = np.arange(len(order)) % FOLDS
+    folds = dealt[unit]
+    lowest, highest = np.full(len(counts), FOLDS), np.full(len(counts), -1)
+    np.minimum.at(lowest, labels, folds)
+    np.maximum.at(highest, labels, folds)
+    return np.where(lowest[labels] == highest[labels], -1, folds)
 
 
 def by_class(labels: np.ndarray, seed: int) -> np.ndarray:

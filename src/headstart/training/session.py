@@ -15,12 +15,13 @@ from headstart.features.keys import space_digest
 from headstart.features.runtime import KerasRuntime
 from headstart.images.dataset import Dataset, Labelled, make_dataset
 from headstart.images.pictures import Quarantined, Side
+from headstart.images.split import Shares
 from headstart.models.assemble import Network, assemble
 from headstart.models.cut import Parts
 from headstart.models.freeze import Freezer, first_trainable
 from headstart.models.layers import leaves
 from headstart.recipe import BatchNorm, Recipe
-from headstart.specs import HeadSpec, parse_unfreeze
+from headstart.specs import HeadSpec, parse_fold, parse_unfreeze
 from headstart.training.adapting import adapt_to
 from headstart.training.batches import Batches, Kept
 from headstart.training.fit import Places
@@ -63,14 +64,19 @@ class Session:
         self._freezers = [Freezer(network.model) for network in self.networks]
 
     @property
-    def _shares(self) -> tuple[float, float | None]:
-        """Of validation and test pictures."""
-        val, test = self.recipe.val, self.recipe.test
-        return val if isinstance(val, float) else _USUAL_SHARE, test if isinstance(test, float) else None
+    def _shares(self) -> Shares:
+        """How the pictures are divided where no folder does it."""
+        val, test, fold = self.recipe.val, self.recipe.test, self.recipe.fold
+        return Shares(
+            val if isinstance(val, float) else _USUAL_SHARE,
+            test if isinstance(test, float) else None,
+            self.recipe.seed,
+            None if fold is None else parse_fold(fold),
+        )
 
     def adapt(self) -> None:
         """Estimate the statistics of BatchNormalization anew on the training pictures."""
-        adapt_to(self.assemble(HeadSpec("linear")), self.keeper, *self._shares)
+        adapt_to(self.assemble(HeadSpec("linear")), self.keeper, self._shares)
 
     def assemble(self, head: HeadSpec) -> keras.Model:
         """The networks with a new head."""
@@ -108,7 +114,7 @@ class Session:
         frozen = self.keeper.freeze(parts)
         features = self.keeper.keep(frozen)
         if self.data is None:
-            self.data = make_dataset(self.keeper.listing, features.digests, *self._shares, self.recipe.seed)
+            self.data = make_dataset(self.keeper.listing, features.digests, self._shares)
             self.left_out = features.quarantined
             self.data.warn_of_leaks()
         self.keeper.refuse_changed([example.picture.path for example in self.data.examples], features)

@@ -94,7 +94,12 @@ class BestHead:
 
 
 def solve_linear(
-    features: np.ndarray, labels: np.ndarray, classes: int, seed: int, advance: Advance = lambda count: None
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    seed: int,
+    advance: Advance = lambda count: None,
+    groups: Sequence[str] | None = None,
 ) -> LinearHead:
     """Solve for the best linear head.
 
@@ -105,9 +110,10 @@ def solve_linear(
         classes: how many classes there are.
         seed: decides the folds.
         advance: told of every fold, at most `STEPS["linear"]`.
+        groups: of each picture, the group that must not be divided over folds; None where there are none.
     """
     with threadpool_limits(1):  # threads over folds pay; inside a product of this size they cost more than they save
-        problem = Problem.of(features, labels, seed)
+        problem = Problem.of(features, labels, seed, groups)
         choice = _cross_validate_linear(problem, advance)
         return _finish_linear(problem, choice, classes)
 
@@ -119,6 +125,7 @@ def solve_kernel(
     landmarks: int,
     seed: int,
     advance: Advance = lambda count: None,
+    groups: Sequence[str] | None = None,
 ) -> KernelHead:
     """Solve for the best kernel head.
 
@@ -130,9 +137,10 @@ def solve_kernel(
         landmarks: how many there are at most; there are never more than pictures.
         seed: decides the folds and the landmarks.
         advance: told of every fold, at most `STEPS["kernel"]`.
+        groups: of each picture, the group that must not be divided over folds; None where there are none.
     """
     with threadpool_limits(1):
-        problem = Problem.of(unit_length(features), labels, seed)
+        problem = Problem.of(unit_length(features), labels, seed, groups)
         choice = _cross_validate_kernel(problem, landmarks, advance)
         return _finish_kernel(problem, choice, classes, landmarks)
 
@@ -144,6 +152,7 @@ def solve_best(
     landmarks: int,
     seed: int,
     advance: Advance = lambda count: None,
+    groups: Sequence[str] | None = None,
 ) -> BestHead:
     """Solve for the better of a linear and a kernel head; arguments as for `solve_kernel`.
 
@@ -151,8 +160,8 @@ def solve_best(
     is right or wrong.
     """
     with threadpool_limits(1):
-        plain = Problem.of(features, labels, seed)
-        units = Problem.of(unit_length(features), labels, seed)
+        plain = Problem.of(features, labels, seed, groups)
+        units = Problem.of(unit_length(features), labels, seed, groups)
         linear = _cross_validate_linear(plain, advance)
         kernel = _cross_validate_kernel(units, landmarks, advance)
         if clearly_better(kernel.estimate, linear.estimate):

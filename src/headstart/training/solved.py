@@ -98,13 +98,14 @@ def _solve(session: Session, cut: Cut, head: HeadSpec) -> tuple[LinearHead | Ker
     with bar("solving the head", STEPS[head.kind], "fits", session.show) as advance:
         (vectors,) = cut.features.read(train.paths)
         arguments = (vectors, train.labels, session.classes)
+        groups = train.groups
         if head.kind == "auto":
-            best = solve_best(*arguments, head.landmarks, seed, advance)
+            best = solve_best(*arguments, head.landmarks, seed, advance, groups)
             return best.chosen, _details(best.chosen) | _compared(best)
         if head.kind == "kernel":
-            kernel = solve_kernel(*arguments, head.landmarks, seed, advance)
+            kernel = solve_kernel(*arguments, head.landmarks, seed, advance, groups)
             return kernel, _details(kernel)
-        linear = solve_linear(*arguments, seed, advance)
+        linear = solve_linear(*arguments, seed, advance, groups)
         return linear, _details(linear)
 
 
