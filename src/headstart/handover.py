@@ -23,7 +23,7 @@ from headstart.images.dataset import Dataset, Labelled
 from headstart.images.decode import DecodeRecipe
 from headstart.images.pictures import Quarantined, Side
 from headstart.recipe import Recipe
-from headstart.training.session import Cut, Stage
+from headstart.training.session import Cut, Session, Stage
 from headstart.training.strategies import Outcome
 
 log = logging.getLogger(__name__)
@@ -192,12 +192,13 @@ def _of_stage(data: Dataset, stage: Stage) -> dict[str, Any]:
     return {**short, "seconds": stage.seconds, **stage.details}
 
 
-def write_provenance(folder: Path, recipe: Recipe, data: Dataset, decode: DecodeRecipe, outcome: Outcome) -> None:
+def write_provenance(folder: Path, session: Session, outcome: Outcome) -> None:
     """Write `bundle.json`: what is needed to use the models, and where they come from."""
-    kept, frozen = outcome.kept, outcome.kept.cut.frozen
+    kept, frozen, data, recipe = outcome.kept, outcome.kept.cut.frozen, session.data, session.recipe
+    assert data is not None
     about = {
         "classes": list(data.classes),
-        "decode": decode.to_dict(),
+        "decode": session.keeper.decode.to_dict(),
         "precision": frozen.runtime.identity.precision,
         "output": recipe.output,
         "head": kept.head.text,
@@ -205,6 +206,7 @@ def write_provenance(folder: Path, recipe: Recipe, data: Dataset, decode: Decode
         "recipe": recipe.to_dict(),
         "frozen_part": frozen.digest,
         "dataset": data.digest,
+        "standardised": None if session.standardisation is None else asdict(session.standardisation),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
     }

@@ -23,6 +23,7 @@ from headstart.models.backbones import Backbone, backbones, find_backbone
 from headstart.models.cut import join
 from headstart.models.imagenet import CLASSES as IMAGENET_CLASSES
 from headstart.models.imagenet import imagenet_classifier, imagenet_labels
+from headstart.models.standardise import Standardisation
 from headstart.progress import waiting
 from headstart.recipe import Recipe
 from headstart.specs import HeadSpec, parse_head
@@ -56,7 +57,7 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     begun = _begin(recipe, listing)
     with working_in(run, recipe) as place:
         keras.utils.set_random_seed(recipe.seed)
-        session = _open_session(begun.recipe, listing, store, place, show)
+        session = _open_session(begun, listing, store, place, show)
         outcome = run_strategy(session, begun.model, begun.head)
         with waiting("writing and checking the run", show):
             _hand_over(recipe, session, outcome, place, started)
@@ -70,6 +71,7 @@ class _Begun:
     recipe: Recipe
     model: keras.Model | None = None
     head: HeadSpec | None = None
+    standardisation: Standardisation | None = None
 
 
 def _list(recipe: Recipe) -> Listing:
@@ -111,12 +113,14 @@ def _begin(recipe: Recipe, listing: Listing) -> _Begun:
     before, head = run.about["recipe"], run.about["head"]
     taken: dict[str, Any] = {"head": head, "output": run.about["output"]}
     if recipe.from_run is not None:
-        taken |= {name: before[name] for name in ("backbone", "tap", "include_top", "fit")}
+        taken |= {name: before[name] for name in ("backbone", "tap", "include_top", "fit", "standardise")}
         taken |= {"weights": "none", "image_size": run.decode_recipe.height}
     _refuse_others(recipe, given, taken)
     whole = replace(recipe, **taken)
     whole.check(backbones())
-    return _Begun(whole, run.model, parse_head(head))
+    known = run.about["standardised"] if recipe.from_run is not None else None
+    standardisation = None if known is None else Standardisation(tuple(known["mean"]), tuple(known["std"]))
+    return _Begun(whole, run.model, parse_head(head), standardisation)
 
 
 def _in_brief(names: Sequence[str]) -> str:
@@ -133,7 +137,8 @@ def _refuse_others(recipe: Recipe, given: str, taken: Mapping[str, Any]) -> None
         )
 
 
-def _open_session(recipe: Recipe, listing: Listing, store: Store, place: Workplace, show: bool) -> Session:
+def _open_session(begun: _Begun, listing: Listing, store: Store, place: Workplace, show: bool) -> Session:
+    recipe = begun.recipe
     chosen = [find_backbone(name) for name in recipe.backbones]
     size = recipe.image_size or max(backbone.size for backbone in chosen)
     decode = DecodeRecipe(size, size, recipe.fit)
@@ -153,7 +158,7 @@ def _open_session(recipe: Recipe, listing: Listing, store: Store, place: Workpla
 
     keeper = Keeper(recipe, listing, decode, store, show)
     classes = len(listing.classes)
-    return Session(recipe, keeper, networks, classes, place.path, show, write_down, extended)
+    return Session(recipe, keeper, networks, classes, place.path, show, write_down, extended, begun.standardisation)
 
 
 def _network(backbone: Backbone, recipe: Recipe, size: int) -> Network:
@@ -171,7 +176,7 @@ def _hand_over(recipe: Recipe, session: Session, outcome: Outcome, place: Workpl
         write_models(folder, model, kept.cut)
         checked = check_models(folder, data.side("val"), kept.probabilities["val"], decode, kept.cut)
         write_tables(folder, data, outcome, left_out)
-        write_provenance(folder, session.recipe, data, decode, outcome)
+        write_provenance(folder, session, outcome)
         counts = {
             "pictures": len(data.examples) + len(left_out),
             "extracted": session.keeper.extracted,

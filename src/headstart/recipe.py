@@ -126,6 +126,8 @@ class Recipe:
         tensorboard: folder for TensorBoard's logs; None for one in RUN.
         image_size: rows and columns in pixels; None for the backbone's native size.
         fit: `crop` keeps the aspect ratio and cuts the centre, `stretch` keeps everything and distorts it.
+        standardise: shift and stretch each channel so that the training pictures have the mean and spread that networks
+            are used to, see `headstart.models.standardise`.
         seed: for the split, random weights and the order of training; the same seed gives the same result.
         precision: of the frozen part: `f32`, `bf16`, or `auto`, which takes bf16 only if it changes hardly anything.
         strict: refuse files that cannot be decoded instead of leaving them out.
@@ -169,6 +171,7 @@ class Recipe:
     tensorboard: str | None = None
     image_size: int | None = None
     fit: Fit = "crop"
+    standardise: bool = False
     seed: int = 0
     precision: PrecisionChoice = "auto"
     strict: bool = False

@@ -110,6 +110,7 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
 @_value("tensorboard", str, "FOLDER", "For TensorBoard's logs.", "RUN/tensorboard")
 @_value("image-size", int, "PIXELS", "Rows and columns.", "the backbone's own")
 @_choice("fit", Fit, "crop keeps the aspect ratio and cuts the centre; stretch keeps everything and distorts it.")
+@click.option("--standardise", is_flag=True, help="Give the channels the mean and spread that networks are used to.")
 @_value("seed", int, "N", "The same seed, the same result.")
 @_choice("precision", PrecisionChoice, "Of the frozen part; auto takes bf16 only if it changes hardly anything.")
 @click.option("--strict", is_flag=True, help="Refuse files that cannot be decoded instead of leaving them out.")

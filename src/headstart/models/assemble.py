@@ -11,6 +11,7 @@ from headstart.models.backbones import Backbone
 from headstart.models.blocks import blocks
 from headstart.models.heads import add_head
 from headstart.models.layers import layer_number, leaves
+from headstart.models.standardise import Standardisation
 from headstart.models.weights import build_with_weights, in_brief
 from headstart.recipe import Output
 from headstart.specs import HeadSpec
@@ -102,7 +103,12 @@ def last_complete_tap(network: Network) -> str | None:
 
 
 def assemble(
-    networks: Sequence[Network], image_size: int, head: HeadSpec, classes: int, output: Output = "softmax"
+    networks: Sequence[Network],
+    image_size: int,
+    head: HeadSpec,
+    classes: int,
+    output: Output = "softmax",
+    standardisation: Standardisation | None = None,
 ) -> keras.Model:
     """Put networks side by side behind the same pixels, and a new head on what they give.
 
@@ -115,6 +121,7 @@ def assemble(
         head: what stands between features and classifier.
         classes: how many classes there are.
         output: `softmax`, or one `sigmoid` unit for two classes.
+        standardisation: what pixels go through before the networks' own preprocessing; None for nothing.
 
     Returns:
         A functional model from RGB pixels 0-255, float32 `(batch, image_size, image_size, 3)`, to probabilities
@@ -125,11 +132,12 @@ def assemble(
         RecipeError: if the head does not fit the networks or the classes.
     """
     pixels = keras.Input((image_size, image_size, 3), name="pixels")
+    shown = pixels if standardisation is None else standardisation.apply(pixels)
     if len(networks) == 1:
         (network,) = networks
-        features = [network.model(network.backbone.preprocess(pixels))]
+        features = [network.model(network.backbone.preprocess(shown))]
     else:
-        features = [_beside_others(network, pixels) for network in networks]
+        features = [_beside_others(network, shown) for network in networks]
     return keras.Model(pixels, add_head(features, head, classes, output), name="classifier_of_pixels")
 
 

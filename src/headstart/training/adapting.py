@@ -12,15 +12,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from headstart.errors import storage_errors
-from headstart.features.extract import hash_pictures, in_batches, load_pictures
+from headstart.features.extract import in_batches, load_pictures
 from headstart.features.keys import space_digest
 from headstart.features.store import STORE_HINT, write_atomically
-from headstart.images.dataset import make_dataset
 from headstart.images.split import Shares
 from headstart.models.batchnorm import adapt, set_statistics, statistics
 from headstart.models.cut import fingerprint
 from headstart.progress import Advance, bar
-from headstart.training.keeping import Keeper
+from headstart.training.keeping import Keeper, some_of_training
 
 PICTURES = 2048
 """Training pictures that the statistics are estimated on, at most: means over many more hardly move."""
@@ -34,19 +33,16 @@ def adapt_to(model: keras.Model, keeper: Keeper, shares: Shares) -> None:
         keeper: the pictures and the store.
         shares: how they are divided.
     """
-    digests, _ = hash_pictures([p.path for p in keeper.listing.pictures], keeper.store.stat_cache)
-    data = make_dataset(keeper.listing, digests, shares)
-    # In the order of their digests the pictures are mixed, and the same ones whatever their names.
-    by_digest = sorted((digests[path], path) for path in data.side("train").paths)[:PICTURES]
+    chosen = some_of_training(keeper, shares, PICTURES)
     original = fingerprint(model)
-    about = {"decode": keeper.decode.identity(), "pictures": [digest for digest, _ in by_digest]}
+    about = {"decode": keeper.decode.identity(), "pictures": list(chosen.values())}
     file = keeper.store.converted(original) / f"adapted-{space_digest(about)}.safetensors"
     known = _recall(file)
     if known is not None:
         set_statistics(model, known)
         return
-    with bar("adapting BatchNorm", len(by_digest), "pictures", keeper.show) as advance:
-        adapt(model, _batches(keeper, [path for _, path in by_digest], advance))
+    with bar("adapting BatchNorm", len(chosen), "pictures", keeper.show) as advance:
+        adapt(model, _batches(keeper, list(chosen), advance))
     _remember(file, statistics(model))
 
 

@@ -11,10 +11,12 @@ import numpy as np
 
 from headstart.errors import DataError
 from headstart.features.convert import PROBE_PICTURES, FrozenRuntime, choose_runtime
-from headstart.features.extract import Extraction, extract, load_pictures
+from headstart.features.extract import Extraction, extract, hash_pictures, load_pictures
 from headstart.features.store import Store
+from headstart.images.dataset import make_dataset
 from headstart.images.decode import DecodeRecipe
 from headstart.images.pictures import Listing, Quarantined
+from headstart.images.split import Shares
 from headstart.images.views import View
 from headstart.models.cut import Parts, bytes_per_picture, fingerprint
 from headstart.progress import bar, waiting
@@ -174,6 +176,22 @@ class Keeper:
         if not samples:
             raise DataError(f"none of the {len(spread)} files in {self.listing.root} is a picture that can be decoded.")
         return np.stack(samples)
+
+
+def some_of_training(keeper: Keeper, shares: Shares, most: int) -> dict[str, str]:
+    """Training pictures with their digests, by path: known before any of them is decoded.
+
+    In the order of their digests pictures are mixed, and the same ones are taken whatever their names.
+
+    Args:
+        keeper: the pictures and the store.
+        shares: how they are divided.
+        most: how many are taken at most.
+    """
+    digests, _ = hash_pictures([picture.path for picture in keeper.listing.pictures], keeper.store.stat_cache)
+    data = make_dataset(keeper.listing, digests, shares)
+    paths = sorted(data.side("train").paths, key=lambda path: (digests[path], path))
+    return {path: digests[path] for path in paths[:most]}
 
 
 def decoded(keeper: Keeper, paths: Sequence[str]) -> list[np.ndarray]:

@@ -20,12 +20,14 @@ from headstart.models.assemble import Network, assemble
 from headstart.models.cut import Parts
 from headstart.models.freeze import Freezer, first_trainable
 from headstart.models.layers import leaves
+from headstart.models.standardise import Standardisation
 from headstart.recipe import BatchNorm, Recipe
 from headstart.specs import HeadSpec, parse_fold, parse_unfreeze
 from headstart.training.adapting import adapt_to
 from headstart.training.batches import Batches, Kept
 from headstart.training.fit import Places
 from headstart.training.keeping import Frozen, Keeper
+from headstart.training.standardising import measure
 from headstart.workplace import WORK
 
 _USUAL_SHARE = 0.2  # of validation pictures, where val is a folder and so no share
@@ -44,6 +46,7 @@ class Session:
             where there is no such.
         folder: where states, checkpoints and logs go.
         show: whether to draw progress bars.
+        standardisation: what pixels go through first; None for nothing.
         on_epoch: told, after every epoch, of the stage's name and of all its rows so far.
         data: the pictures on their sides, once it is known which can be decoded.
         left_out: files that cannot be.
@@ -57,6 +60,7 @@ class Session:
     show: bool
     on_epoch: Callable[[str, list[dict[str, Any]]], None] = lambda name, rows: None
     extended: tuple[np.ndarray, np.ndarray] | None = None
+    standardisation: Standardisation | None = None
     data: Dataset | None = None
     left_out: list[Quarantined] = field(default_factory=list)
 
@@ -74,6 +78,11 @@ class Session:
             None if fold is None else parse_fold(fold),
         )
 
+    def standardise(self) -> None:
+        """Measure the training pictures, unless it is known already what pixels go through."""
+        if self.standardisation is None:
+            self.standardisation = measure(self.keeper, self._shares)
+
     def adapt(self) -> None:
         """Estimate the statistics of BatchNormalization anew on the training pictures."""
         adapt_to(self.assemble(HeadSpec("linear")), self.keeper, self._shares)
@@ -81,7 +90,7 @@ class Session:
     def assemble(self, head: HeadSpec) -> keras.Model:
         """The networks with a new head."""
         size = self.keeper.decode.height
-        return assemble(self.networks, size, head, self.classes, self.recipe.output)
+        return assemble(self.networks, size, head, self.classes, self.recipe.output, self.standardisation)
 
     def draw(self, unfreeze: str, batchnorm: BatchNorm) -> None:
         """Freeze and unfreeze the layers of every network.

@@ -62,6 +62,8 @@ def run_strategy(session: Session, begin: keras.Model | None = None, begin_head:
     strategy = session.recipe.strategy
     if strategy != "head":  # a folder that cannot be written is no surprise to spring after an hour
         session.places({"auto": "finetune"}.get(strategy, strategy)).prepare()
+    if session.recipe.standardise:
+        session.standardise()
     if session.recipe.batchnorm == "adapt" and strategy != "scratch":
         session.adapt()
     if session.extended is not None:
