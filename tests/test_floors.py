@@ -24,6 +24,7 @@ FLOORS = [
     "workplace",
     "training",
     "bundle",
+    "submission",
     "handover",
     "pipeline",
     "folds",

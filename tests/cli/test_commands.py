@@ -105,6 +105,14 @@ def test_predict_as_table_csv_and_json(finished):
         assert sum(entry["probability"] for entry in item["top"]) == pytest.approx(1, abs=1e-5)
 
 
+def test_predict_fills_in_a_sample_submission(finished, tmp_path):
+    (tmp_path / "sample.csv").write_text("id,label\n3,0\n11,0\n")
+    printed = run("predict", finished / "run", finished / "data" / "blue", "--submission", tmp_path / "sample.csv")
+    header, *rows = csv.reader(io.StringIO(printed.stdout))
+    assert (header, [row[0] for row in rows]) == (["id", "label"], ["3", "11"])
+    assert {row[1] for row in rows} <= {"0", "1", "2"}
+
+
 def test_predict_names_what_it_leaves_out_and_goes_on(finished, tmp_path):
     (tmp_path / "bad.jpg").write_text("no picture")
     result = run("predict", finished / "run", tmp_path / "bad.jpg", finished / "data" / "blue" / "0.png", "--json")

@@ -21,13 +21,20 @@ if TYPE_CHECKING:
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="How many classes to name.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
-def predict(run: str, pictures: Sequence[str], top: int, form: str) -> None:
-    """Say what RUN takes PICTURES for: files, folders or zips of them."""
+@click.option(
+    "--submission",
+    metavar="SAMPLE",
+    help="Print CSV in the form of a sample submission: its ids, and what it has columns for.",
+)
+def predict(run: str, pictures: Sequence[str], top: int, form: str, submission: str | None) -> None:
+    """Say what RUN takes PICTURES for: files, folders, zips or arrays of them."""
     from headstart.bundle import Prediction, Run
     from headstart.images.pictures import Quarantined
     from headstart.images.sources import list_any
+    from headstart.submission import Sample
 
     opened = Run(run)
+    sample = None if submission is None else Sample(submission, opened.classes)
     paths = [picture.path for picture in list_any(pictures)]
     bad: list[Quarantined] = []
 
@@ -39,7 +46,10 @@ def predict(run: str, pictures: Sequence[str], top: int, form: str) -> None:
             else:
                 yield item
 
-    _PRINTERS[form](good(), min(top, len(opened.classes)), bad)
+    if sample is not None:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(sample.filled(good()))
+    else:
+        _PRINTERS[form](good(), min(top, len(opened.classes)), bad)
     if len(bad) == len(paths):
         raise DataError("no picture could be decoded.")
 
