@@ -356,3 +356,14 @@ def test_groups_are_on_one_side_of_a_run(trained, tmp_path, monkeypatch):
         sides.setdefault(Path(row["path"]).name[0], set()).add(row["side"])
     assert {len(found) for found in sides.values()} == {1}
     assert set.union(*sides.values()) == {"train", "val"}
+
+
+def test_the_split_of_an_earlier_run_can_be_given_again(trained, tmp_path, monkeypatch):
+    folder, _ = trained
+    monkeypatch.setenv("HEADSTART_STORE", str(folder / "store"))
+    first = hs.train(folder / "data", out=tmp_path / "first", seed=5, test=0.2, **SMALL)
+    again = hs.train(folder / "data", out=tmp_path / "again", seed=6, split=tmp_path / "first" / "splits.csv", **SMALL)
+    assert again.about["dataset"] == first.about["dataset"]
+    assert again.metrics["test"]["n"] == first.metrics["test"]["n"]
+    with pytest.raises(DataError, match="no columns digest and side"):
+        hs.train(folder / "data", out=tmp_path / "bad", split=tmp_path / "first" / "history.csv", **SMALL)

@@ -131,8 +131,8 @@ def write_tables(folder: Path, data: Dataset, outcome: Outcome, left_out: Sequen
     """Write `splits.csv`, `history.csv`, `quarantine.csv` and `predictions.csv`."""
     write_csv(
         folder / "splits.csv",
-        ("path", "label", "side", "digest"),
-        ((e.picture.name, e.picture.label, e.side, e.digest) for e in data.examples),
+        ("path", "label", "side", "digest", "group"),
+        ((e.picture.name, e.picture.label, e.side, e.digest, e.picture.group or "") for e in data.examples),
     )
     write_history(folder, {stage.name: stage.history for stage in outcome.stages})
     write_csv(folder / "quarantine.csv", ("path", "reason"), ((q.path, q.reason) for q in left_out))

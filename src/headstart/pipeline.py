@@ -13,11 +13,14 @@ from headstart.bundle import Run
 from headstart.errors import DataError, RecipeError, RunError
 from headstart.features.store import Store
 from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
+from headstart.images.dataset import check_shares
 from headstart.images.decode import DecodeRecipe
 from headstart.images.groups import group_by_name
 from headstart.images.labels import read_labels
+from headstart.images.manifest import read_manifest
 from headstart.images.pictures import Listing
 from headstart.images.sources import list_labelled
+from headstart.images.split import Shares
 from headstart.models.assemble import Network, build_network
 from headstart.models.backbones import Backbone, backbones, find_backbone
 from headstart.models.cut import join
@@ -26,11 +29,13 @@ from headstart.models.imagenet import imagenet_classifier, imagenet_labels
 from headstart.models.standardise import Standardisation
 from headstart.progress import waiting
 from headstart.recipe import Recipe
-from headstart.specs import HeadSpec, parse_head
+from headstart.specs import HeadSpec, parse_fold, parse_head
 from headstart.training.keeping import Keeper
 from headstart.training.session import Session
 from headstart.training.strategies import Outcome, run_strategy
 from headstart.workplace import Workplace, check_place, working_in
+
+_USUAL_SHARE = 0.2  # of validation pictures, where val is a folder and so no share
 
 
 def train(recipe: Recipe, show: bool = False) -> Run:
@@ -50,14 +55,15 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     """
     started = time.perf_counter()
     recipe.check(backbones())
-    listing = _list(recipe)
+    listing, shares = _list(recipe), _shares(recipe)
+    check_shares(listing, shares)
     run = check_place(recipe.out or Path(tempfile.mkdtemp(prefix="headstart-")) / "run", recipe.data)
     store = Store()
     store.prepare()
     begun = _begin(recipe, listing)
     with working_in(run, recipe) as place:
         keras.utils.set_random_seed(recipe.seed)
-        session = _open_session(begun, listing, store, place, show)
+        session = _open_session(begun, listing, shares, store, place, show)
         outcome = run_strategy(session, begun.model, begun.head)
         with waiting("writing and checking the run", show):
             _hand_over(recipe, session, outcome, place, started)
@@ -82,6 +88,17 @@ def _list(recipe: Recipe) -> Listing:
         classes = _behind_imagenet(folders, classes)
     listing = list_labelled(recipe.data, val, test, classes, recipe.label_pattern)
     return listing if recipe.group_by is None else group_by_name(listing, recipe.group_by)
+
+
+def _shares(recipe: Recipe) -> Shares:
+    """How the pictures are divided where no folder does it."""
+    return Shares(
+        recipe.val if isinstance(recipe.val, float) else _USUAL_SHARE,
+        recipe.test if isinstance(recipe.test, float) else None,
+        recipe.seed,
+        None if recipe.fold is None else parse_fold(recipe.fold),
+        {} if recipe.split is None else read_manifest(recipe.split),
+    )
 
 
 def _behind_imagenet(folders: Sequence[str], listed: Sequence[str] | None) -> list[str]:
@@ -137,7 +154,9 @@ def _refuse_others(recipe: Recipe, given: str, taken: Mapping[str, Any]) -> None
         )
 
 
-def _open_session(begun: _Begun, listing: Listing, store: Store, place: Workplace, show: bool) -> Session:
+def _open_session(
+    begun: _Begun, listing: Listing, shares: Shares, store: Store, place: Workplace, show: bool
+) -> Session:
     recipe = begun.recipe
     chosen = [find_backbone(name) for name in recipe.backbones]
     size = recipe.image_size or max(backbone.size for backbone in chosen)
@@ -158,7 +177,9 @@ def _open_session(begun: _Begun, listing: Listing, store: Store, place: Workplac
 
     keeper = Keeper(recipe, listing, decode, store, show)
     classes = len(listing.classes)
-    return Session(recipe, keeper, networks, classes, place.path, show, write_down, extended, begun.standardisation)
+    return Session(
+        recipe, keeper, shares, networks, classes, place.path, show, write_down, extended, begun.standardisation
+    )
 
 
 def _network(backbone: Backbone, recipe: Recipe, size: int) -> Network:

@@ -62,12 +62,12 @@ _PARSED: dict[str, Callable[[str], Any]] = {
     "group_by": parse_group_pattern,
     "fold": parse_fold,
 }
-PATHS = ("data", "out", "weights", "val", "test", "labels", "from_run", "head_from", "tensorboard")
+PATHS = ("data", "out", "weights", "val", "test", "labels", "from_run", "head_from", "tensorboard", "split")
 """The choices that are, or may be, the path of a file or folder."""
 
 _OPTIONAL = (
     *("out", "image_size", "unfreeze", "tap", "test", "labels", "from_run", "head_from", "learning_rate"),
-    *("tensorboard", "warmup", "weight_decay", "label_pattern", "group_by", "fold"),
+    *("tensorboard", "warmup", "weight_decay", "label_pattern", "group_by", "fold", "split"),
 )
 
 
@@ -109,6 +109,7 @@ class Recipe:
         test: share of pictures, or a folder of them, on which nothing is chosen; None for none but those of a test
             folder in the data.
         fold: `2/5` takes the second of five folds for validation instead of the share `val`; None for no folds.
+        split: `splits.csv` of an earlier RUN; a picture of the same content goes where it was. None for a new split.
         epochs: at most so many, where epochs are run; a solved head has none.
         batch_size: pictures per step.
         optimizer: which one; `amsgrad` is Adam with that option, `sgd` has Nesterov momentum of 0.9.
@@ -154,6 +155,7 @@ class Recipe:
     val: float | str = 0.2
     test: float | str | None = None
     fold: str | None = None
+    split: str | None = None
     epochs: int = 20
     batch_size: int = 32
     optimizer: Optimizer = "adamw"
@@ -287,6 +289,8 @@ class Recipe:
         yield from self._against_head()
         if self.fold is not None and self.val != Recipe.val:
             yield f"fold {self.fold} says which pictures are for validation; leave val {self.val} out."
+        if self.split is not None and (self.fold is not None or isinstance(self.val, str)):
+            yield f"split {self.split} says which pictures are for validation; leave fold and a val folder out."
         if parse_schedule(self.schedule).kind == "decay" and self.warmup:
             yield "warmup goes with schedules constant and cosine; decay falls from the first step on."
 

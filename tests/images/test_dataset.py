@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headstart.errors import DataError
-from headstart.images.dataset import Dataset, make_dataset
+from headstart.images.dataset import Dataset, check_shares, make_dataset
 from headstart.images.digest import picture_digest
 from headstart.images.groups import group_by_name
 from headstart.images.pictures import Listing
@@ -135,11 +135,13 @@ def test_folds_and_a_folder_for_validation_contradict_each_other(pictures):
     folder = pictures(at="data/val", cat=3, dog=3, first=50).parent
     listing = list_labelled(folder)
     with pytest.raises(DataError) as caught:
-        make_dataset(listing, digests_of(listing), Shares(0.25, fold=Fold(1, 5)))
+        check_shares(listing, Shares(0.25, fold=Fold(1, 5)))
     assert str(caught.value) == (
         f"the validation pictures of {folder} are given, so there are no folds to take them from. Leave the fold out, "
         "or give one folder of all pictures."
     )
+    with pytest.raises(DataError, match="are given; leave the split out"):
+        check_shares(listing, Shares(0.25, known={"digest": "val"}))
 
 
 def test_the_digest_of_a_data_set_is_that_of_contents_labels_and_sides(pictures, tmp_path):
@@ -149,3 +151,16 @@ def test_the_digest_of_a_data_set_is_that_of_contents_labels_and_sides(pictures,
     assert made(list_labelled(tmp_path / "data"), seed=1).digest != data.digest
     (tmp_path / "data/cat/001.png").rename(tmp_path / "data/dog/from cat.png")
     assert made(list_labelled(tmp_path / "data")).digest != data.digest
+
+
+def test_what_was_split_before_stays_where_it_was_whatever_it_is_called(pictures, tmp_path, caplog):
+    listing = list_labelled(pictures(cat=30, dog=30))
+    old = made(listing, test=0.2)
+    known = {example.digest: example.side for example in old.examples}
+    (tmp_path / "data/cat/000.png").rename(tmp_path / "data/cat/zzz.png")
+    pictures(cat=10, dog=10, first=200)
+    listing = list_labelled(tmp_path / "data")
+    new = make_dataset(listing, digests_of(listing), Shares(0.5, seed=9, known=known))
+    assert all(example.side == known[example.digest] for example in new.examples if example.digest in known)
+    assert {example.side for example in new.examples if example.digest not in known} == {"train", "val"}
+    assert "20 of 80 pictures are not in the split that was given; they are split anew." in caplog.text

@@ -84,6 +84,7 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
     help="Share of pictures kept aside for validation where DATA has no val folder, or such a folder.",
 )
 @click.option("--test", metavar="SHARE|FOLDER", help="Pictures on which nothing is chosen, for a figure to be trusted.")
+@_value("split", str, "FILE", "The splits.csv of an earlier RUN: pictures of the same content go where they were.")
 @click.option(
     "--folds", type=int, metavar="K", help="Train once for each of K folds; --out is the folder for the RUNs."
 )

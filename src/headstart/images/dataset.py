@@ -129,8 +129,7 @@ def make_dataset(listing: Listing, digests: Mapping[str, str], shares: Shares) -
             validation.
 
     Raises:
-        DataError: if a class has too few pictures that can be decoded, or none is left for validation or testing, or
-            folds are wanted where a folder holds the validation pictures.
+        DataError: if a class has too few pictures that can be decoded, or none is left for validation or testing.
     """
     usable = [picture for picture in listing.pictures if picture.path in digests]
     learnable = [picture for picture in usable if picture.is_learnable]
@@ -143,6 +142,7 @@ def make_dataset(listing: Listing, digests: Mapping[str, str], shares: Shares) -
         drawn = split_by_group(labels, contents, groups, to_draw)
     else:
         drawn = split_by_content(labels, contents, to_draw)
+    drawn = _as_before(contents, drawn, shares.known)
     folders: dict[str, Side] = {picture.path: picture.side for picture in usable if picture.side is not None}
     sides = folders | dict(zip((picture.path for picture in learnable), drawn, strict=True))
     examples = tuple(Example(picture, digests[picture.path], sides[picture.path]) for picture in usable)
@@ -150,15 +150,38 @@ def make_dataset(listing: Listing, digests: Mapping[str, str], shares: Shares) -
     return Dataset(listing.classes, examples)
 
 
-def _still_to_draw(listing: Listing, shares: Shares) -> Shares:
-    """The shares without those that a folder holds."""
-    has_val_folder = any(picture.side == "train" for picture in listing.pictures)
-    if has_val_folder and shares.fold is not None:
+def _as_before(digests: Sequence[str], drawn: Sequence[Side], known: Mapping[str, Side]) -> list[Side]:
+    """The sides that an earlier split says, and those that were drawn for what is new."""
+    if known and (new := sum(digest not in known for digest in digests)):
+        log.warning("%d of %d pictures are not in the split that was given; they are split anew.", new, len(digests))
+    return [known.get(digest, side) for digest, side in zip(digests, drawn, strict=True)]
+
+
+def check_shares(listing: Listing, shares: Shares) -> None:
+    """Refuse to draw what folders say already, before anything is computed.
+
+    Raises:
+        DataError: if they do.
+    """
+    if not _has_val_folder(listing):
+        return
+    if shares.fold is not None:
         raise DataError(
             f"the validation pictures of {listing.root} are given, so there are no folds to take them from. Leave the "
             "fold out, or give one folder of all pictures."
         )
-    return replace(shares, val=0.0 if has_val_folder else shares.val, test=None if listing.on("test") else shares.test)
+    if shares.known:
+        raise DataError(f"the validation pictures of {listing.root} are given; leave the split out.")
+
+
+def _still_to_draw(listing: Listing, shares: Shares) -> Shares:
+    """The shares without those that a folder holds."""
+    val = 0.0 if _has_val_folder(listing) else shares.val
+    return replace(shares, val=val, test=None if listing.on("test") else shares.test)
+
+
+def _has_val_folder(listing: Listing) -> bool:
+    return any(picture.side == "train" for picture in listing.pictures)
 
 
 def _refuse_empty_sides(listing: Listing, examples: Sequence[Example], test: float | None) -> None:

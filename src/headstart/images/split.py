@@ -8,8 +8,8 @@ import hashlib
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, pairwise, repeat
 
 from headstart.images.pictures import Side
@@ -25,12 +25,14 @@ class Shares:
         test: the share of test pictures, from 0 to below 1 - `val`; None for no test part.
         seed: another seed gives another split.
         fold: which fold is for validation; None for a share.
+        known: the side of each digest that was split before; others are drawn.
     """
 
     val: float
     test: float | None = None
     seed: int = 0
     fold: Fold | None = None
+    known: Mapping[str, Side] = field(default_factory=dict)
 
 
 def split_by_content(labels: Sequence[str], digests: Sequence[str], shares: Shares) -> list[Side]:

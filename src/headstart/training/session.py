@@ -22,15 +22,13 @@ from headstart.models.freeze import Freezer, first_trainable
 from headstart.models.layers import leaves
 from headstart.models.standardise import Standardisation
 from headstart.recipe import BatchNorm, Recipe
-from headstart.specs import HeadSpec, parse_fold, parse_unfreeze
+from headstart.specs import HeadSpec, parse_unfreeze
 from headstart.training.adapting import adapt_to
 from headstart.training.batches import Batches, Kept
 from headstart.training.fit import Places
 from headstart.training.keeping import Frozen, Keeper
 from headstart.training.standardising import measure
 from headstart.workplace import WORK
-
-_USUAL_SHARE = 0.2  # of validation pictures, where val is a folder and so no share
 
 
 @dataclass
@@ -40,6 +38,7 @@ class Session:
     Attributes:
         recipe: every choice.
         keeper: runs frozen parts over the pictures.
+        shares: how the pictures are divided where no folder does it.
         networks: the backbones.
         classes: how many there are.
         extended: kernel `(width, 1000)` and bias `(1000,)` of the classifier that new classes are put behind; None
@@ -54,6 +53,7 @@ class Session:
 
     recipe: Recipe
     keeper: Keeper
+    shares: Shares
     networks: Sequence[Network]
     classes: int
     folder: Path
@@ -67,25 +67,14 @@ class Session:
     def __post_init__(self) -> None:
         self._freezers = [Freezer(network.model) for network in self.networks]
 
-    @property
-    def _shares(self) -> Shares:
-        """How the pictures are divided where no folder does it."""
-        val, test, fold = self.recipe.val, self.recipe.test, self.recipe.fold
-        return Shares(
-            val if isinstance(val, float) else _USUAL_SHARE,
-            test if isinstance(test, float) else None,
-            self.recipe.seed,
-            None if fold is None else parse_fold(fold),
-        )
-
     def standardise(self) -> None:
         """Measure the training pictures, unless it is known already what pixels go through."""
         if self.standardisation is None:
-            self.standardisation = measure(self.keeper, self._shares)
+            self.standardisation = measure(self.keeper, self.shares)
 
     def adapt(self) -> None:
         """Estimate the statistics of BatchNormalization anew on the training pictures."""
-        adapt_to(self.assemble(HeadSpec("linear")), self.keeper, self._shares)
+        adapt_to(self.assemble(HeadSpec("linear")), self.keeper, self.shares)
 
     def assemble(self, head: HeadSpec) -> keras.Model:
         """The networks with a new head."""
@@ -123,7 +112,7 @@ class Session:
         frozen = self.keeper.freeze(parts)
         features = self.keeper.keep(frozen)
         if self.data is None:
-            self.data = make_dataset(self.keeper.listing, features.digests, self._shares)
+            self.data = make_dataset(self.keeper.listing, features.digests, self.shares)
             self.left_out = features.quarantined
             self.data.warn_of_leaks()
         self.keeper.refuse_changed([example.picture.path for example in self.data.examples], features)
