@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
+# Test processes side by side; each takes up to 2.5 GB.
+WORKERS ?= 2
+
 # For `make nano`: Tiny ImageNet, the weights of the teacher (imagenet or a file), and a place for 3 GB.
 TINY ?= tiny-imagenet-200
 TEACHER ?= imagenet
@@ -25,7 +28,7 @@ demo: $(INSTALLED) ## Train on handwritten digits, offline
 	@echo 'The command is in $(BIN); to have it at hand: source $(BIN)/activate'
 
 test: $(INSTALLED) ## All tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-all: $(INSTALLED) ## All tests
 	$(BIN)/python -m pytest $(ARGS)
