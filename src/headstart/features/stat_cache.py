@@ -7,13 +7,16 @@ same tick of the clock (git calls such entries racy).
 
 import contextlib
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from headstart.images.digest import PICTURE_DIGEST_BYTES
 from headstart.images.places import Stat, stat_of
 
+_DIGEST = re.compile(f"[0-9a-f]{{{2 * PICTURE_DIGEST_BYTES}}}")
 _RACY_NANOSECONDS = 2_000_000_000
 
 
@@ -51,12 +54,13 @@ class StatCache:
         try:
             with contextlib.closing(self._connect()) as connection:
                 rows = connection.execute("select * from pictures").fetchall()
-        except (sqlite3.Error, OSError, ValueError):
+            return {
+                name: ((int(size), int(mtime), int(ctime), int(inode)), digest)
+                for name, size, mtime, ctime, inode, digest in rows
+                if _DIGEST.fullmatch(digest)
+            }
+        except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError):
             return {}
-        return {
-            name: ((int(size), int(mtime), int(ctime), int(inode)), digest)
-            for name, size, mtime, ctime, inode, digest in rows
-        }
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=10)

@@ -4,8 +4,8 @@ JPEG, nearly everything there is, goes through OpenCV (the fastest decoder here)
 Pillow, which reads more formats and explains what is wrong with a file. Both leave EXIF rotation to this module,
 so that a picture is turned the same way whoever decoded it.
 
-A file is not trusted: `formats` decides what it is, `headers` looks at what it claims before a library does, and `memory`
-bounds what it may take.
+A file is not trusted: `formats` decides what it is, `headers` looks at what it claims before a library does, and
+`memory` bounds what it may take.
 """
 
 import io
@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from headstart.images.digest import picture_digest
 from headstart.images.formats import Format, kind_of
-from headstart.images.headers import HeaderError, check_headers, check_tags, end_of_pixels, piece_of
+from headstart.images.headers import HeaderError, check_headers, check_rows, check_tags, end_of_pixels, piece_of
 from headstart.images.memory import MAX_MEMORY, ROOM, decoding_cost
 from headstart.images.modes import Part, as_rgb
 from headstart.images.views import Box, View
@@ -151,11 +151,11 @@ def _open(data: bytes, form: Format) -> Image.Image:
 
 def _open_heif(file: io.BytesIO) -> Image.Image:
     try:
-        from pillow_heif import HeifImageFile
+        import pillow_heif
     except ImportError:
         raise UndecodableError("a HEIF picture; to read these: pip install 'headstart[heif]'") from None
-    header: Image.Image = HeifImageFile(file)
-    return header
+    found: Image.Image = pillow_heif.HeifImageFile(file)
+    return found
 
 
 def _decode(data: bytes, header: Image.Image, recipe: DecodeRecipe, find_box: Callable[[], Box | None]) -> np.ndarray:
@@ -169,7 +169,15 @@ def _decode(data: bytes, header: Image.Image, recipe: DecodeRecipe, find_box: Ca
     piece = piece_of(data, *header.size) if header.format == "TIFF" else 0
     with _room(data, decoding_cost(header, piece)):
         header.load()  # before anything else: a PNG may say behind its pixels how it is to be turned
+        if header.format == "PNG" and _may_lack_rows(header):
+            check_rows(data)
         return _take(as_rgb(header), (header.height, header.width), _seen(header, recipe, find_box()))
+
+
+def _may_lack_rows(header: Image.Image) -> bool:
+    """Whether a PNG may hold fewer rows than it says: what Pillow does not find stays black, and it tells nobody."""
+    last = header.crop((0, header.height - 1, header.width, header.height))
+    return bool(header.info.get("interlace")) or not np.asarray(last).any()
 
 
 @contextmanager
@@ -251,7 +259,7 @@ def _by_opencv(data: bytes, factor: int) -> np.ndarray | None:
 
 
 def _refuse_grey_rest(data: bytes, factor: int, pixels: np.ndarray) -> None:
-    """libjpeg fills the rest of a picture with grey where its data end early, and tells nobody.
+    """Refuse a picture whose data end early: libjpeg fills the rest of it with grey and tells nobody.
 
     What ends in grey may be grey. But a picture that is complete does not change when there are more data.
     """
@@ -283,10 +291,7 @@ def _resized(part: Part, area: tuple[int, int, int, int], wanted: tuple[int, int
     top, left, bottom, right = area
     rows, columns = bottom - top, right - left
     block = min(rows // wanted[0], columns // wanted[1])
-    if block >= 2:
-        pixels = _averaged(part, top, left, rows // block, columns // block, block)
-    else:
-        pixels = part(*area)
+    pixels = _averaged(part, top, left, rows // block, columns // block, block) if block >= 2 else part(*area)
     if pixels.shape[:2] != wanted:
         pixels = cv2.resize(np.ascontiguousarray(pixels), wanted[::-1], interpolation=cv2.INTER_LINEAR)
     return pixels

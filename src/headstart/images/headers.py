@@ -21,6 +21,11 @@ _TIFF_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8,
 _COMPRESSION, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_LENGTH = 259, 278, 322, 323
 _UNCOMPRESSED = 1
 
+# PNG: samples of a pixel by its kind of colour; of each pass of an interlaced one, its first column and row, and steps.
+_PNG_SAMPLES = {2: 3, 4: 2, 6: 4}
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_UNPACKED_AT_A_TIME = 1 << 20
+
 # JPEG markers (ITU-T T.81, table B.1): the next one behind pixels or between segments, those without a length, those
 # of a frame that comes in one scan, and that of a scan.
 _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
@@ -130,21 +135,55 @@ def _byte(data: bytes, place: int) -> int:
 
 def _check_png(data: bytes) -> None:
     """A PNG ends with IEND, and no chunk that matters has another checksum than it says."""
-    place, end = 8, len(data)
-    while place + 12 <= end:
-        size = int.from_bytes(data[place : place + 4], "big")
-        name = data[place + 4 : place + 8]
-        body = place + 8 + size
-        if body + 4 > end:
-            break
-        if not name[0] & 0x20 and zlib.crc32(memoryview(data)[place + 4 : body]) != int.from_bytes(
-            data[body : body + 4], "big"
+    for name, start, stop in _chunks(data):
+        is_critical = not name[0] & 0x20
+        if is_critical and zlib.crc32(memoryview(data)[start - 4 : stop]) != int.from_bytes(
+            data[stop : stop + 4], "big"
         ):
             raise HeaderError(f"the checksum of its {_shown(name)} chunk is wrong")
         if name == b"IEND":
             return
-        place = body + 4
     raise HeaderError("the file is truncated: it has no end mark")
+
+
+def check_rows(data: bytes) -> None:
+    """See that the pixels of a PNG are all there, by unpacking them.
+
+    Raises:
+        HeaderError: if there are fewer.
+    """
+    unpacker = zlib.decompressobj()
+    missing = _bytes_of_rows(data)
+    for name, start, stop in _chunks(data):
+        if name != b"IDAT":
+            continue
+        left = data[start:stop]
+        while left and missing > 0 and not unpacker.eof:
+            missing -= len(unpacker.decompress(left, _UNPACKED_AT_A_TIME))
+            left = unpacker.unconsumed_tail
+    if missing > 0:
+        raise HeaderError("it has fewer rows than it says")
+
+
+def _bytes_of_rows(data: bytes) -> int:
+    """What the pixels of a PNG take when they are unpacked, each row with its filter (PNG, 3rd edition, 7 and 8)."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    bits = depth * _PNG_SAMPLES.get(colour, 1)
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sizes = [(-((left - width) // across), -((top - height) // down)) for left, top, across, down in passes]
+    return sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The whole chunks of a PNG: name, where the content begins and where it ends."""
+    place = 8
+    while place + 12 <= len(data):
+        start = place + 8
+        stop = start + int.from_bytes(data[place : place + 4], "big")
+        if stop + 4 > len(data):
+            return
+        yield data[place + 4 : start], start, stop
+        place = stop + 4
 
 
 def _shown(name: bytes) -> str:
