@@ -111,6 +111,7 @@ def half_a_picture() -> Horrors:
     wrong = bytearray(picture)
     wrong[len(wrong) // 2] ^= 0xFF
     half = len(jpeg) // 2
+    strips = [(257, 4, 1, 900), (278, 4, 1, 1), *(tag for tag in plain_tags(8, 1) if tag[0] not in (257, 278))]
     return {
         "grey-rest.jpg": (jpeg[:half] + b"\xff\xd9", "truncated: its end mark comes before all pixels"),
         "zero-rest.jpg": (jpeg[:half] + bytes(half), "truncated: it has no end mark"),
@@ -120,6 +121,7 @@ def half_a_picture() -> Horrors:
         "wrong-checksum.png": (bytes(wrong), "the checksum of its IDAT chunk is wrong"),
         "no-pixels.png": (png(), "damaged PNG: "),
         "few-pixels.png": (png(idat((8, 4), 24)), "it has fewer rows than it says"),
+        "few-strips.tif": (tiff(*strips, more=bytes(100)), "it has fewer rows than it says"),
         "head-only.jpg": (jpeg[:20] + b"\xff\xd9", "damaged JPEG: "),
     }
 
@@ -260,7 +262,7 @@ def zips() -> dict[str, tuple[bytes, dict[str, str]]]:
     outside = "its name leads out of the archive"
     return {
         "slip": (zip_of({"../slip.png": b"x", "/abs.png": b"x", "a/../../up.png": b"x", "..\\back.png": b"x"}),
-                 dict.fromkeys((".._slip.png", "_abs.png", "a_.._.._up.png", ".._back.png"), outside)),
+                 dict.fromkeys(("_.._slip.png", "_abs.png", "a_.._.._up.png", "_.._back.png"), outside)),
         "bomb": (zip_of({"bomb.png": bomb}), {"bomb.png": "larger than 256 MiB"}),
         "zeros": (zip_of({"zeros.png": bomb[: 250 << 20]}), {"zeros.png": "not a picture in a known format"}),
         "liar": (patched(liar[zipfile.ZIP_DEFLATED], "liar.png", 24, struct.pack("<I", 100)),

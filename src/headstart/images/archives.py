@@ -135,8 +135,9 @@ class Archive:
         self._members[name] = member
 
     def _note(self, name: str, problem: str) -> None:
-        """List what has no place in the tree at its top."""
-        shown = name.replace("/", "_") or "_"
+        """List what has no place in the tree at its top, and not as a hidden file, which would be passed over."""
+        shown = name.replace("/", "_")
+        shown = f"_{shown}" if not shown or shown.startswith(".") else shown
         self._folders[""][shown] = None
         self.problems[shown] = problem
 

@@ -146,6 +146,9 @@ def _open(data: bytes, form: Format) -> Image.Image:
         raise UndecodableError(f"{header.width}x{header.height} pixels are more than the limit of {MAX_PIXELS:,}")
     if not header.width * header.height:
         raise HeaderError(f"it is {header.width}x{header.height} pixels large")
+    tiles = getattr(header, "tile", ())
+    if form == "TIFF" and max((tile.extents[3] for tile in tiles), default=header.height) < header.height:
+        raise HeaderError("it has fewer rows than it says")  # which Pillow leaves black
     return header
 
 
