@@ -197,7 +197,7 @@ def huge_claims() -> Horrors:
                  (323, 4, 1, 60_000), (324, 4, 1, 8), (325, 4, 1, 1)),
             "MiB of memory, more than the limit",
         ),
-        "scans.jpg": (many_scans(2000), "more than 100 scans"),
+        "scans.jpg": (many_scans(2000), "more than 50 scans"),
         "nothing.png": (png(PIXELS, size=(0, 0)), "damaged PNG: "),
         "nothing.gif": (b"GIF89a" + bytes(20), "damaged GIF: "),
         "nothing.bmp": (encoded(SMOOTH, "BMP")[:18] + bytes(8) + bytes(100), "damaged BMP: "),

@@ -35,7 +35,7 @@ _PIXELS_AT_A_TIME = 1 << 20
 _GREY = 128  # what libjpeg fills with where it has nothing
 _JUNK = bytes(range(1, 255)) * 8
 
-_ORIENTATION_TAG = 0x0112
+_ORIENTATION_TAG, _TIFF_ROWS = 0x0112, 0x0101
 # EXIF orientations (CIPA DC-008) in which the picture, once its sides are swapped from 5 on, is stored mirrored.
 _ROWS_FLIPPED = (3, 4, 7, 8)
 _COLUMNS_FLIPPED = (2, 3, 6, 7)
@@ -146,10 +146,17 @@ def _open(data: bytes, form: Format) -> Image.Image:
         raise UndecodableError(f"{header.width}x{header.height} pixels are more than the limit of {MAX_PIXELS:,}")
     if not header.width * header.height:
         raise HeaderError(f"it is {header.width}x{header.height} pixels large")
-    tiles = getattr(header, "tile", ())
-    if form == "TIFF" and max((tile.extents[3] for tile in tiles), default=header.height) < header.height:
-        raise HeaderError("it has fewer rows than it says")  # which Pillow leaves black
+    if form == "TIFF":
+        _refuse_missing_strips(header)
     return header
+
+
+def _refuse_missing_strips(header: Image.Image) -> None:
+    """Refuse a TIFF that says more rows than it has strips for: Pillow leaves them black and tells nobody."""
+    rows = getattr(header, "tag_v2", {}).get(_TIFF_ROWS, 0)  # the header's own height is that of the upright picture
+    bottoms = [tile.extents[3] for tile in getattr(header, "tile", ())]
+    if bottoms and max(bottoms) < rows:
+        raise HeaderError("it has fewer rows than it says")
 
 
 def _open_heif(file: io.BytesIO) -> Image.Image:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from headstart.images.formats import Format
 
-MAX_SCANS = 100
+MAX_SCANS = 50
 """A JPEG may hold so many passes over its pixels; encoders write about ten."""
 
 MAX_CANVAS = 1 << 28
