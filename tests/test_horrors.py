@@ -135,4 +135,5 @@ def test_a_chamber_of_horrors_trains_to_the_figures_of_the_good_pictures_alone(t
     assert all(line.isprintable() for line in said.split("\n")), said
     assert not list(tmp_path.rglob("obeyed"))
     assert not os.path.exists("/tmp/obeyed")
+    print(f"peak memory {peak / 1e9:.2f} GB")
     assert peak < PEAK_BYTES, f"{peak / 1e9:.2f} GB"

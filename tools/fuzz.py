@@ -198,6 +198,7 @@ def read_label_file(data: bytes, folder: Path) -> None:
 
 def read_stat_cache(data: bytes, folder: Path) -> None:
     """Look files up, and remember one; whatever the cache holds, that is never an error."""
+    _empty(folder)  # of what SQLite keeps beside it
     path = folder / "cache"
     path.write_bytes(data)
     cache = StatCache(path)
@@ -207,14 +208,18 @@ def read_stat_cache(data: bytes, folder: Path) -> None:
 
 def read_shard(data: bytes, folder: Path) -> None:
     """Open a shard and read what is whole of it; what is damaged is said in the log and forgotten."""
-    for old in folder.iterdir():
-        old.unlink()
+    _empty(folder)
     (folder / "x.safetensors").write_bytes(data)
     space = Space(folder).refresh()
     space.discard_damaged()
     keys = list(space._where)
     if keys:
         space.read(keys)
+
+
+def _empty(folder: Path) -> None:
+    for old in folder.iterdir():
+        old.unlink()
 
 
 class RunFiles:

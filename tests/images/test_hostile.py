@@ -182,9 +182,13 @@ def test_a_null_byte_in_a_path_is_no_such_file():
 def test_links_that_lead_to_each_other_are_named_and_not_followed(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
+    (tmp_path / "c").symlink_to("/dev/zero")
+    (tmp_path / "d").symlink_to("nowhere")
     (tmp_path / "up").symlink_to("..")
     assert [item.reason.split(":")[0] for item in walk(tmp_path)] == [
         *["a link that cannot be followed"] * 2,
+        "not a file",
+        "a link that leads nowhere",
         "a link to a folder, which is not followed",
     ]
 

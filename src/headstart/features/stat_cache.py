@@ -16,6 +16,8 @@ from pathlib import Path
 from headstart.images.digest import PICTURE_DIGEST_BYTES
 from headstart.images.places import Stat, stat_of
 
+# What SQLite says of a damaged file, and what its rows are not.
+_DAMAGE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
 _DIGEST = re.compile(f"[0-9a-f]{{{2 * PICTURE_DIGEST_BYTES}}}")
 _RACY_NANOSECONDS = 2_000_000_000
 
@@ -47,7 +49,7 @@ class StatCache:
             for path, (stat, digest) in entries.items()
             if max(stat[1], stat[2]) < horizon
         ]
-        with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(self._connect()) as connection, connection:
+        with contextlib.suppress(*_DAMAGE), contextlib.closing(self._connect()) as connection, connection:
             connection.executemany("insert or replace into pictures values (?, ?, ?, ?, ?, ?)", rows)
 
     def _load(self) -> dict[bytes, tuple[Stat, str]]:
@@ -59,15 +61,19 @@ class StatCache:
                 for name, size, mtime, ctime, inode, digest in rows
                 if _DIGEST.fullmatch(digest)
             }
-        except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError):
+        except _DAMAGE:
             return {}
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=10)
-        connection.execute(
-            "create table if not exists pictures (path blob primary key, size text, mtime text, ctime text, "
-            "inode text, digest text) without rowid"
-        )
+        try:
+            connection.execute(
+                "create table if not exists pictures (path blob primary key, size text, mtime text, ctime text, "
+                "inode text, digest text) without rowid"
+            )
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 

@@ -167,7 +167,8 @@ def _of_file_system(entry: os.DirEntry[str]) -> Entry:
     link = entry.is_symlink()
     try:
         inside = entry.is_dir()
-        problem = "" if inside or entry.is_file() else "a link that leads nowhere" if link else "not a file"
+        leads_nowhere = link and not os.path.exists(entry.path)
+        problem = "" if inside or entry.is_file() else "a link that leads nowhere" if leads_nowhere else "not a file"
     except OSError as error:  # links that lead to each other
         inside, problem = False, f"{'a link that ' * link}cannot be followed: {error.strerror}"
     return Entry(entry.name, entry.path, inside, link, problem)
