@@ -182,7 +182,7 @@ def huge_claims() -> Horrors:
         "claims.webp": (webp_canvas(*size), "100000x100000 pixels are more than a WebP can hold"),
         "claims.jpg": (jpeg_of(65500, 65500), limit),
         "claims.ppm": (b"P6 100000 100000 255\n" + bytes(100), limit),
-        "claims-text.ppm": (b"P3 13000 13000 255\n1 2 3\n", "more than the limit of 512 MiB"),
+        "claims-text.ppm": (b"P3 13000 13000 255\n1 2 3\n", "more than the limit of 448 MiB"),
         "claims-plane.tif": (tiff(*plain_tags(2**31 - 1, 1)), limit),
         "flat.png": (png(idat((13_000, 13_000), 39_000), size=(13_000, 13_000)), "MiB of memory, more than the limit"),
         "flat-grey.png": (png(idat((13_000, 6_000), 13_000), size=(13_000, 13_000), colour=0), "fewer rows"),

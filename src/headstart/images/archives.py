@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
+from headstart.images.memory import reading
+
 MAX_BYTES = 1 << 28
 """The largest picture file that is read, in bytes (256 MiB), whether packed or not."""
 
@@ -74,9 +76,9 @@ class Archive:
             yield child, name, name in self._folders
 
     def size_of(self, name: str) -> int:
-        """What reading a member takes, packed and unpacked, in bytes; 0 where there is none."""
+        """The bytes of a member; 0 where there is none that can be read."""
         member = self._members.get(name)
-        return 0 if member is None or name in self.problems else member.file_size + member.compress_size
+        return 0 if member is None or name in self.problems else member.file_size
 
     def read(self, name: str) -> bytes:
         """The bytes of a member.
@@ -88,7 +90,8 @@ class Archive:
         if member is None or name in self.problems:
             raise ArchiveError(self.problems.get(name, "no such member of the archive"))
         try:
-            data = _unpacked(member, self._packed(member))
+            with reading(member.compress_size):  # for a while there are both
+                data = _unpacked(member, self._packed(member))
         except (*_DAMAGE, OSError) as error:
             raise ArchiveError(f"damaged in the archive: {_reason(error)}") from error
         if len(data) != member.file_size or zlib.crc32(data) != member.CRC:

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition, RLock
+from threading import Condition, RLock, local
 
 from PIL import Image
 
-MAX_MEMORY = 1 << 29
-"""Bytes that files and their pixels may take while they are decoded, on all threads together (512 MiB)."""
+MAX_MEMORY = 448 << 20
+"""Bytes that files and their pixels may take while they are decoded, on all threads together."""
 
 _SMALL_FILE = 1 << 24
 
 # What was measured while Pillow decoded 12 million pixels, in bytes for each, above what they are in the end.
-_PER_PIXEL = {"WEBP": 17.0, "AVIF": 11.0, "HEIF": 10.0}
+_PER_PIXEL = {"WEBP": 17.0, "AVIF": 11.0, "HEIF": 9.0}
 _PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 
 
@@ -24,18 +24,23 @@ class Room:
     """
 
     def __init__(self, size: int):
-        self._left = size
+        self._size = self._left = size
         self._changed = Condition()
+        self._own = local()
 
     @contextmanager
     def of(self, size: int) -> Iterator[None]:
-        """Take some of it for a while; never more than there is in all."""
+        """Take some of it for a while, but, with what this thread has already, no more than there is in all."""
+        own: int = getattr(self._own, "bytes", 0)
+        size = min(size, self._size - own)
         with self._changed:
             self._changed.wait_for(lambda: self._left >= size)
             self._left -= size
+        self._own.bytes = own + size
         try:
             yield
         finally:
+            self._own.bytes = own
             with self._changed:
                 self._left += size
                 self._changed.notify_all()
@@ -52,7 +57,7 @@ def reading(size: int) -> Iterator[None]:
         yield
         return
     # Only who holds this lock asks for room twice, for the file and for its pixels, so nobody waits in a circle.
-    with _one_large_file, ROOM.of(min(size, MAX_MEMORY)):
+    with _one_large_file, ROOM.of(size):
         yield
 
 

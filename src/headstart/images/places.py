@@ -104,7 +104,7 @@ def read_file(path: str) -> bytes:
 
 
 def size_of(path: str) -> int:
-    """The bytes that reading a file takes, or a member of a zip, with what is packed.
+    """The bytes of a file, or of a member of a zip.
 
     Raises:
         OSError: if there is no such file.
