@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from headstart.images.pictures import Listing, Picture, Quarantined
 from headstart.images.sources import list_any, list_for_evaluation
 from headstart.loading import load_keras
 from headstart.progress import bar
+from headstart.recipe import Fit, Output
 from headstart.texts import inert
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ MODEL = "model.keras"
 FROZEN = "runtime/frozen.xml"
 TRAINABLE = "runtime/trainable.xml"
 
+_LARGEST_SIDE = 1 << 14
+_AGAIN = "Train it again, or copy the whole folder once more."
 _ODD_NAMES = "surrogateescape"  # names on disk need not be text; they are written down byte for byte
 
 
@@ -100,14 +103,12 @@ class Run:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.about = _read_about(self.path)
-        try:
-            self.classes: tuple[str, ...] = tuple(self.about["classes"])
-            self.decode_recipe = DecodeRecipe(**self.about["decode"])
-            self.precision: Precision = self.about["precision"]
-            self._single: bool = self.about["output"] == "sigmoid"
-            self.about["digests"][MODEL]
-        except (KeyError, TypeError):
-            raise _damaged(self.path / "bundle.json") from None
+        if not _is_sound(self.about):
+            raise _damaged(self.path / "bundle.json")
+        self.classes: tuple[str, ...] = tuple(self.about["classes"])
+        self.decode_recipe = DecodeRecipe(**self.about["decode"])
+        self.precision: Precision = self.about["precision"]
+        self._single: bool = self.about["output"] == "sigmoid"
         self._runtimes: dict[int, tuple[Runtime, Runtime]] = {}
 
     def __repr__(self) -> str:
@@ -115,9 +116,15 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """The figures that were reported when it was trained."""
-        content: dict[str, Any] = json.loads((self.path / "metrics.json").read_text())
-        return content
+        """The figures that were reported when it was trained.
+
+        Raises:
+            RunError: if they are damaged.
+        """
+        try:
+            return _read_json(self.path / "metrics.json")
+        except (OSError, ValueError):
+            raise _damaged(self.path / "metrics.json") from None
 
     @cached_property
     def model(self) -> "keras.Model":
@@ -211,15 +218,21 @@ class Run:
 
     def _run(self, pixels: np.ndarray, pictures: int) -> np.ndarray:
         frozen, trainable = self._load_runtime(pictures)
-        found = trainable(*frozen(pixels))[0]
-        return of_both_classes(found) if self._single else found
+        try:
+            found = trainable(*frozen(pixels))[0]
+        except (RuntimeError, ValueError, IndexError) as error:  # pixels of another size than the model's, no outputs
+            raise RunError(f"the model in {self.path} does not run: {_first_line(error)} {_AGAIN}") from None
+        found = of_both_classes(found) if self._single else found
+        if found.shape != (len(pixels), len(self.classes)):
+            raise _damaged(self.path / "bundle.json")
+        return found
 
     def trained_on(self) -> set[str]:
         """The digests of the pictures it learned from."""
         try:
             with open(self.path / "splits.csv", newline="", encoding="utf-8", errors=_ODD_NAMES) as file:
                 return {row["digest"] for row in csv.DictReader(file) if row["side"] == "train"}
-        except (OSError, KeyError):
+        except (OSError, KeyError, csv.Error):
             raise _damaged(self.path / "splits.csv") from None
 
     def _prediction(self, path: str, row: np.ndarray) -> Prediction:
@@ -239,7 +252,10 @@ class Run:
             return self._load_keras()
         batch = max(1, min(BATCH, pictures))
         if batch not in self._runtimes:
-            self._runtimes[batch] = self._load_openvino(batch)
+            try:
+                self._runtimes[batch] = self._load_openvino(batch)
+            except (RuntimeError, ValueError) as error:  # OpenVINO's
+                raise RunError(f"the model in {self.path} cannot be loaded: {_first_line(error)} {_AGAIN}") from None
         return self._runtimes[batch]
 
     def _load_openvino(self, batch: int) -> tuple[Runtime, Runtime]:
@@ -280,27 +296,70 @@ def write_json(path: Path, content: Any) -> None:
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table with a header line; texts that look like formulas get an apostrophe in front."""
     with open(path, "w", newline="", encoding="utf-8", errors=_ODD_NAMES) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([inert(cell) for cell in row] for row in chain([columns], rows))
+        plain = csv.writer(file, lineterminator="\n")
+        quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in chain([columns], rows):
+            cells = [inert(cell) for cell in row]
+            # A carriage return ends a line for who reads, but the writer only quotes what ends its own.
+            (quoting if any("\r" in str(cell) for cell in cells) else plain).writerow(cells)
 
 
 def _read_about(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise RunError(f"no such RUN: {path}. Give the folder that `headstart train --out` has written.")
     try:
-        about: dict[str, Any] = json.loads((path / "bundle.json").read_text(encoding="utf-8"))
+        about = _read_json(path / "bundle.json")
         version = int(about["format"])
-        complete = {"classes", "decode", "precision", "output", "head", "runtime", "digests"} <= about.keys()
     except FileNotFoundError:
         raise RunError(f"{path} is not a RUN: it has no bundle.json. Give the folder that --out has written.") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         raise _damaged(path / "bundle.json") from None
     if version > FORMAT:
         raise RunError(f"{path} was written by a newer headstart (format {version}, this one reads {FORMAT}). Upgrade.")
-    if not complete:
-        raise _damaged(path / "bundle.json")
     return about
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    """What is in a JSON file, which is an object.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError("it is no object")
+    return content
+
+
+def _is_sound(about: Mapping[str, Any]) -> bool:
+    """Whether what a RUN says of itself is all there and of the right kind."""
+    if not about.keys() >= {"classes", "decode", "precision", "output", "head", "runtime", "digests"}:
+        return False
+    classes, decode, digests = about["classes"], about["decode"], about["digests"]
+    return (
+        isinstance(classes, list)
+        and len(classes) > 1
+        and all(isinstance(name, str) for name in classes)
+        and len(set(classes)) == len(classes)
+        and isinstance(decode, dict)
+        and decode.keys() == {"height", "width", "fit"}
+        and all(type(decode[side]) is int and 0 < decode[side] <= _LARGEST_SIDE for side in ("height", "width"))
+        and decode["fit"] in get_args(Fit)
+        and about["precision"] in get_args(Precision)
+        and about["output"] in get_args(Output)
+        and (about["output"] != "sigmoid" or len(classes) == 2)
+        and isinstance(digests, dict)
+        and MODEL in digests
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".") + "."
+
+
 def _damaged(path: Path) -> RunError:
-    return RunError(f"{path} is damaged or cannot be read. Train it again, or copy the whole folder once more.")
+    return RunError(f"{path} is damaged or cannot be read. {_AGAIN}")

@@ -112,6 +112,6 @@ def require_free_space(folder: Path, size: int) -> None:
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A clause that names the valid names nearest to `name`, or all of them when none is near."""
-    valid = sorted(valid)
+    valid = sorted(" ".join(name.split()) for name in valid)  # which come from outside, and an error is one line
     near = difflib.get_close_matches(name, valid, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"valid are: {', '.join(valid)}."

@@ -141,7 +141,7 @@ def unfinished(path: str | os.PathLike[str]) -> Recipe:
         raise RunError(f"there is no unfinished training in {path}. Give the --out of the one that was interrupted.")
     try:
         return Recipe(**{**json.loads(file.read_text(encoding="utf-8")), "out": str(path)})
-    except (ValueError, TypeError, RecipeError) as error:
+    except (ValueError, TypeError, RecipeError, RecursionError) as error:
         raise RunError(f"{file} is damaged. Remove {path} and train again; the store keeps the features.") from error
 
 

@@ -134,7 +134,7 @@ def test_a_truncated_file_is_refused(form, share):
 def test_reasons_are_true_and_short():
     with pytest.raises(UndecodableError, match="^the file is empty$"):
         decode(b"", SIZE)
-    with pytest.raises(UndecodableError, match="^not a picture in a known format$"):
+    with pytest.raises(UndecodableError, match="^not a picture in a known format but a PDF document$"):
         decode(b"%PDF-1.7 this is no picture", SIZE)
     data = encoded(picture(), "JPEG")
     with pytest.raises(UndecodableError, match="truncated"):

@@ -193,7 +193,7 @@ def test_no_such_folder_names_the_nearest(pictures, tmp_path):
     pictures(at="flowers", cat=2, dog=2)
     assert refusal(tmp_path / "flower") == (
         f"no such folder: {tmp_path}/flower. Give a folder, or a zip, that holds one folder of pictures for each "
-        f"class. In {tmp_path}: did you mean flowers?"
+        f"class; or a file of arrays. In {tmp_path}: did you mean flowers?"
     )
 
 

@@ -17,8 +17,9 @@ from headstart.features.stat_cache import StatCache
 from headstart.features.store import Arrays, Space
 from headstart.images.decode import DecodeRecipe, UndecodableError, decode
 from headstart.images.digest import picture_digest
+from headstart.images.memory import reading
 from headstart.images.pictures import Quarantined
-from headstart.images.places import Stat, read_file, stat_of
+from headstart.images.places import Stat, read_file, size_of, stat_of
 from headstart.images.views import View
 from headstart.progress import Advance
 
@@ -227,19 +228,31 @@ def _load(
     if known is not None and (recipe is None or is_kept(known[1])):
         return _Loaded(path, known[1])
     try:
-        stat = stat_of(path)
-        data = read_file(path)
-        unchanged = known is not None and known[0] == stat == stat_of(path)
+        with reading(size_of(path)):
+            return _read(path, recipe, view, known, is_kept)
     except OSError as error:
         return _Loaded(path, reason=f"cannot be read: {error.strerror or error}")
+    except UndecodableError as error:
+        return _Loaded(path, reason=str(error))
+
+
+def _read(
+    path: str, recipe: DecodeRecipe | None, view: View | None, known: _Known | None, is_kept: Callable[[str], bool]
+) -> _Loaded:
+    """What `_load` does with a file that has to be read.
+
+    Raises:
+        OSError: if it cannot be.
+        UndecodableError: if it is no picture.
+    """
+    stat = stat_of(path)
+    data = read_file(path)
+    unchanged = known is not None and known[0] == stat == stat_of(path)
     digest = known[1] if known is not None and unchanged else picture_digest(data)
     fresh = None if unchanged else stat
     if recipe is None or is_kept(digest):
         return _Loaded(path, digest, stat=fresh)
-    try:
-        return _Loaded(path, digest, decode(data, recipe, view, digest), fresh)
-    except UndecodableError as error:
-        return _Loaded(path, reason=str(error))
+    return _Loaded(path, digest, decode(data, recipe, view, digest), fresh)
 
 
 def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded], ahead: int = 2 * BATCH) -> Iterator[_Loaded]:

@@ -7,13 +7,18 @@ same tick of the clock (git calls such entries racy).
 
 import contextlib
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from headstart.images.digest import PICTURE_DIGEST_BYTES
 from headstart.images.places import Stat, stat_of
 
+# What SQLite says of a damaged file, and what its rows are not.
+_DAMAGE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
+_DIGEST = re.compile(f"[0-9a-f]{{{2 * PICTURE_DIGEST_BYTES}}}")
 _RACY_NANOSECONDS = 2_000_000_000
 
 
@@ -44,26 +49,31 @@ class StatCache:
             for path, (stat, digest) in entries.items()
             if max(stat[1], stat[2]) < horizon
         ]
-        with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(self._connect()) as connection, connection:
+        with contextlib.suppress(*_DAMAGE), contextlib.closing(self._connect()) as connection, connection:
             connection.executemany("insert or replace into pictures values (?, ?, ?, ?, ?, ?)", rows)
 
     def _load(self) -> dict[bytes, tuple[Stat, str]]:
         try:
             with contextlib.closing(self._connect()) as connection:
                 rows = connection.execute("select * from pictures").fetchall()
-        except (sqlite3.Error, OSError, ValueError):
+            return {
+                name: ((int(size), int(mtime), int(ctime), int(inode)), digest)
+                for name, size, mtime, ctime, inode, digest in rows
+                if _DIGEST.fullmatch(digest)
+            }
+        except _DAMAGE:
             return {}
-        return {
-            name: ((int(size), int(mtime), int(ctime), int(inode)), digest)
-            for name, size, mtime, ctime, inode, digest in rows
-        }
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=10)
-        connection.execute(
-            "create table if not exists pictures (path blob primary key, size text, mtime text, ctime text, "
-            "inode text, digest text) without rowid"
-        )
+        try:
+            connection.execute(
+                "create table if not exists pictures (path blob primary key, size text, mtime text, ctime text, "
+                "inode text, digest text) without rowid"
+            )
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 

@@ -93,6 +93,15 @@ class ArrayFile:
                 name = f"{row:0{digits}d}{_SUFFIX}"
                 yield name, f"{folder}/{name}" if folder else name, False
 
+    def size_of(self, name: str) -> int:
+        """About as many bytes as the picture has; 0 where there is none."""
+        try:
+            pictures, row = self._find(name)
+        except ArchiveError:
+            return 0
+        rows = pictures.rows
+        return int(rows[row].nbytes if isinstance(rows, list) else np.prod(rows.shape[1:]) * rows.dtype.itemsize)
+
     def read(self, name: str) -> bytes:
         """A picture as a PPM or PGM file.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headstart.errors import DataError, nearest
 from headstart.images.pictures import Listing, Picture, Quarantined, Side, check_class_sizes
+from headstart.texts import printable
 
 Place = str | os.PathLike[str]
 Found = Sequence[Picture | Quarantined]
@@ -67,7 +68,7 @@ def _classes(source: object, pictures: Sequence[Picture], listed: Sequence[str] 
         if picture.label not in known:
             where = "the list of classes" if listed is not None else "the pictures to learn from"
             raise DataError(
-                f"{picture.name} in {source} is of class {picture.label!r}, which is not among {where}; "
+                f"{printable(picture.name)} in {source} is of class {picture.label!r}, which is not among {where}; "
                 f"{nearest(str(picture.label), names)}"
             )
     if not learned:

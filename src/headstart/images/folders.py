@@ -12,6 +12,8 @@ from headstart.images.pictures import SIDE_NAMES, Quarantined
 from headstart.images.places import Entry, entries, is_folder
 
 _ARCHIVES = (".zip", ".npz", ".npy", ".h5", ".hdf5", ".pkl", ".pickle")
+_DEEPEST = 200
+_LONGEST_PATH = 3800  # bytes; Linux opens none of more than 4,095
 _NOT_OURS = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what archives and file managers leave behind
 
 
@@ -56,20 +58,35 @@ def visible(folder: Path) -> list[Entry]:
         raise DataError(f"{folder} cannot be read: permission denied. Give yourself the right, or move it.") from None
     except ArchiveError as error:
         raise DataError(f"{folder} is {error}.") from None
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror or error}.") from None
     return sorted(found, key=lambda entry: entry.name)
 
 
 def walk(folder: Path) -> Iterator[str | Quarantined]:
-    """The paths of files at any depth, sorted, hidden ones left out; a folder reached by a link is not entered."""
-    for entry in visible(folder):
-        if entry.problem:
+    """The paths of files at any depth, sorted, hidden ones left out; a folder reached by a link is not entered.
+
+    Raises:
+        DataError: if a folder may not be read, or is in a damaged zip.
+    """
+    waiting = [iter(visible(folder))]  # not by recursion, since folders can be deeper than Python's calls
+    while waiting:
+        entry = next(waiting[-1], None)
+        if entry is None:
+            waiting.pop()
+        elif entry.problem:
             yield Quarantined(entry.path, entry.problem)
         elif not entry.is_folder:
             yield entry.path
         elif entry.is_link:
             yield Quarantined(entry.path, "a link to a folder, which is not followed")
+        elif len(waiting) > _DEEPEST or len(os.fsencode(entry.path)) > _LONGEST_PATH:
+            yield Quarantined(
+                entry.path,
+                f"a folder more than {_DEEPEST} folders or {_LONGEST_PATH:,} bytes down, which is not entered",
+            )
         else:
-            yield from walk(Path(entry.path))
+            waiting.append(iter(visible(Path(entry.path))))
 
 
 def class_entries(folder: Path) -> list[Entry]:

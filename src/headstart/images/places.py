@@ -4,7 +4,9 @@ A member of a zip is called by the path of the zip with its own name behind it, 
 array by its number, `pets.npz/cat/001.ppm`. No file can have such a path, since what is before the name is no folder.
 """
 
+import errno
 import os
+import stat
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -86,18 +88,36 @@ def read_file(path: str) -> bytes:
     """The bytes of a file, or of a member of a zip or of a file of arrays.
 
     Raises:
-        OSError: if it cannot be read or is larger than `MAX_BYTES`.
+        OSError: if it cannot be read, is no file or is larger than `MAX_BYTES`.
     """
     try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                raise ArchiveError(f"larger than {MAX_BYTES >> 20} MiB")
+        found = _stat(path)
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody who writes
+            raise ArchiveError("not a file")
+        if found.st_size > MAX_BYTES:
+            raise ArchiveError(f"larger than {MAX_BYTES >> 20} MiB")
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             return file.read()
     except NotADirectoryError:
         place = _in_archive(path)
         if place is None:
             raise
         return _opened(place[0]).read(place[1])
+
+
+def size_of(path: str) -> int:
+    """The bytes of a file, or of a member of a zip.
+
+    Raises:
+        OSError: if there is no such file.
+    """
+    try:
+        return _stat(path).st_size
+    except NotADirectoryError:
+        place = _in_archive(path)
+        if place is None:
+            raise
+        return _opened(place[0]).size_of(place[1])
 
 
 def stat_of(path: str) -> Stat:
@@ -107,7 +127,7 @@ def stat_of(path: str) -> Stat:
         OSError: if there is no such file.
     """
     try:
-        found = os.stat(path)
+        found = _stat(path)
     except NotADirectoryError:
         place = _in_archive(path)
         if place is None:
@@ -116,14 +136,21 @@ def stat_of(path: str) -> Stat:
     return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
+def _stat(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except ValueError:  # a null byte, which a table may hold and no name on disk
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
+
+
 def _in_archive(path: str) -> tuple[str, str] | None:
     """The file on the way of a path, and what is behind it; None where there is none."""
-    above = Path(path)
+    above = Path(path)  # whose own is_file and is_dir raise errors for names that are too long
     for candidate in (above, *above.parents):
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             inner = "" if candidate == above else above.relative_to(candidate).as_posix()
             return os.fspath(candidate), inner
-        if candidate.is_dir():
+        if os.path.isdir(candidate):
             return None
     return None
 
@@ -145,8 +172,11 @@ def _open(path: str, stat: Stat, stat_of_labels: Stat | None) -> Archive | Array
 
 
 def _of_file_system(entry: os.DirEntry[str]) -> Entry:
-    inside, link = entry.is_dir(), entry.is_symlink()
-    problem = ""
-    if not inside and not entry.is_file():
-        problem = "a link that leads nowhere" if link else "not a file"
+    link = entry.is_symlink()
+    try:
+        inside = entry.is_dir()
+        leads_nowhere = link and not os.path.exists(entry.path)
+        problem = "" if inside or entry.is_file() else "a link that leads nowhere" if leads_nowhere else "not a file"
+    except OSError as error:  # links that lead to each other
+        inside, problem = False, f"{'a link that ' * link}cannot be followed: {error.strerror}"
     return Entry(entry.name, entry.path, inside, link, problem)

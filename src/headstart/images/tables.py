@@ -20,6 +20,7 @@ COLUMNS: dict[Column, tuple[str, ...]] = {
 }
 """What the columns may be called, in whichever case."""
 
+_LONGEST_HEADER = 1 << 16
 _NEEDED = ("path", "label")
 _DELIMITERS = {".csv": ",;\t", ".tsv": "\t"}
 _PARQUET = (".parquet", ".pq")
@@ -116,7 +117,7 @@ def _read(path: Path) -> Iterator[tuple[int, Cells]]:
 
 def _read_csv(path: Path) -> Iterator[tuple[int, Cells]]:
     with open(path, newline="", encoding="utf-8-sig") as file:
-        header = file.readline()
+        header = file.readline(_LONGEST_HEADER)
         delimiter = max(_DELIMITERS[path.suffix.lower()], key=header.count)
         file.seek(0)
         rows = csv.reader(file, delimiter=delimiter)
