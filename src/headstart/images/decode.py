@@ -9,7 +9,6 @@ A file is not trusted: `formats` decides what it is, `headers` looks at what it 
 """
 
 import io
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from headstart.images.formats import Format, kind_of
 from headstart.images.headers import HeaderError, check_headers, check_rows, check_tags, end_of_pixels, piece_of
 from headstart.images.memory import MAX_MEMORY, ROOM, decoding_cost
 from headstart.images.modes import Part, as_rgb
+from headstart.images.quiet import no_warnings
 from headstart.images.views import Box, View
 from headstart.recipe import Fit
 
@@ -123,8 +123,7 @@ def _known(data: bytes) -> tuple[Format, str]:
 def _damage_of(what: str) -> Iterator[None]:
     """Whatever a library says of a file becomes the reason why it is not used."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks about odd but readable files
+        with no_warnings():  # Pillow's remarks about odd but readable files
             yield
     except UndecodableError:
         raise
@@ -174,14 +173,18 @@ def _decode(data: bytes, header: Image.Image, recipe: DecodeRecipe, find_box: Ca
         seen = _seen(header, recipe, find_box())
         factor = _factor(header, seen)
         with _room(data, decoding_cost(header, factor=factor)):
-            pixels = _decode_jpeg(data, header, factor)
-            return _take(lambda *area: _cut(pixels, *area), pixels.shape[:2], seen)
+            return _take(*_decode_jpeg(data, header, factor), seen)
     piece = piece_of(data, *header.size) if header.format == "TIFF" else 0
-    with _room(data, decoding_cost(header, piece)):
+    with _room(data, decoding_cost(header, piece, is_whole=_is_whole(header, recipe))):
         header.load()  # before anything else: a PNG may say behind its pixels how it is to be turned
         if header.format == "PNG" and _may_lack_rows(header):
             check_rows(data)
         return _take(as_rgb(header), (header.height, header.width), _seen(header, recipe, find_box()))
+
+
+def _is_whole(header: Image.Image, recipe: DecodeRecipe) -> bool:
+    """Whether a picture may be too narrow for its size to be averaged a part at a time."""
+    return recipe.fit == "stretch" and min(header.size) < 2 * max(recipe.height, recipe.width)
 
 
 def _may_lack_rows(header: Image.Image) -> bool:
@@ -234,11 +237,18 @@ def _aspect(header: Image.Image, recipe: DecodeRecipe) -> float:
 
 def _orientation(header: Image.Image) -> int:
     try:
-        check_tags(header.info.get("exif", b"").removeprefix(b"Exif\0\0"))
+        check_tags(_exif(header))
         value = header.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # damaged EXIF data does not make the picture unreadable
         return 1
     return value if value in range(1, 9) else 1
+
+
+def _exif(header: Image.Image) -> bytes:
+    """Where Pillow looks for the orientation; in a PNG that may be a text of hexadecimal digits below three lines."""
+    text: str = header.info.get("Raw profile type exif", "")
+    found: bytes = header.info.get("exif") or bytes.fromhex("".join(text.split("\n")[3:]))
+    return found.removeprefix(b"Exif\0\0")
 
 
 def _factor(header: Image.Image, seen: _Seen) -> int:
@@ -249,15 +259,17 @@ def _factor(header: Image.Image, seen: _Seen) -> int:
     return max((step for step in _REDUCED if step <= scale), default=1)
 
 
-def _decode_jpeg(data: bytes, header: Image.Image, factor: int) -> np.ndarray:
+def _decode_jpeg(data: bytes, header: Image.Image, factor: int) -> tuple[Part, tuple[int, int]]:
+    """The pixels of a JPEG and how many there are: rows and columns."""
     pixels = _by_opencv(data, factor)
     if pixels is None:  # Pillow reads it after all, or says what is wrong with it
         header.draft(header.mode, (max(1, header.width // factor), max(1, header.height // factor)))
         header.load()
-        return as_rgb(header)(0, 0, header.height, header.width)
+        return as_rgb(header), (header.height, header.width)
     if (pixels[-1, -1] == _GREY).all():
         _refuse_grey_rest(data, factor, pixels)
-    return pixels[:, :, ::-1]
+    found = pixels[:, :, ::-1]
+    return lambda top, left, bottom, right: found[top:bottom, left:right], (found.shape[0], found.shape[1])
 
 
 def _by_opencv(data: bytes, factor: int) -> np.ndarray | None:
@@ -334,10 +346,6 @@ def _area_in(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
     top, left = min(round(box.top * rows), rows - 1), min(round(box.left * columns), columns - 1)
     bottom, right = max(top + 1, round(box.bottom * rows)), max(left + 1, round(box.right * columns))
     return top, left, min(bottom, rows), min(right, columns)
-
-
-def _cut(pixels: np.ndarray, top: int, left: int, bottom: int, right: int) -> np.ndarray:
-    return pixels[top:bottom, left:right]
 
 
 def _as_stored(box: Box, orientation: int) -> Box:

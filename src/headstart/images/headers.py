@@ -18,6 +18,9 @@ MAX_CANVAS = 1 << 28
 """A WebP may have a canvas of so many pixels; no single frame of one can fill more (16,383 a side)."""
 
 _TIFF_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+_TIFF_STARTS = re.compile(rb"II\*\0|MM\0\*")
+_MOST_TIFFS = 64
+_SMALL = 1 << 16
 _COMPRESSION, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_LENGTH = 259, 278, 322, 323
 _UNCOMPRESSED = 1
 
@@ -51,14 +54,22 @@ def check_headers(data: bytes, form: Format) -> None:
 
 
 def check_tags(data: bytes) -> None:
-    """See that the tags of a TIFF, or of EXIF data, which is one, together say no more than there are bytes.
+    """See that the tags of a TIFF, or of EXIF data, which is one, do not all point to the same bytes.
 
     Raises:
-        HeaderError: if they point to the same bytes again and again.
+        HeaderError: if they do.
     """
-    claimed = sum(size for _, size, _ in _tags(data) if size > 8)
-    if claimed > len(data) + (1 << 16):
-        raise HeaderError(f"its tags claim {claimed:,} bytes, more than the {len(data):,} of the file")
+    claimed = sum(min(size, max(0, len(data) - value)) for _, size, value in _tags(data) if size > 8)
+    if claimed > 2 * len(data) + _SMALL:
+        raise HeaderError(f"its tags claim {claimed:,} bytes of {len(data):,} there are")
+
+
+def _check_all_tags(data: bytes) -> None:
+    """Check every TIFF within a file: libraries read those that hold EXIF before they are asked to."""
+    for number, found in enumerate(_TIFF_STARTS.finditer(data)):
+        if number == _MOST_TIFFS:
+            raise HeaderError(f"it holds more than {_MOST_TIFFS} blocks of tags")
+        check_tags(data[found.start() :])
 
 
 def piece_of(data: bytes, width: int, height: int) -> int:
@@ -108,8 +119,10 @@ def _check_jpeg(data: bytes) -> None:
         if marker in _FRAMES:
             in_one, components = marker in _SEQUENTIAL, _byte(data, place + 7)
         elif marker == _SCAN:
-            if scans == 0 and data.find(_END, place) < 0:
-                raise HeaderError("the file is truncated: it has no end mark")
+            if scans == 0:
+                _check_all_tags(data[:place])
+                if data.rfind(_END, place) < 0:
+                    raise HeaderError("the file is truncated: it has no end mark")
             if in_one and _byte(data, place + 2) >= components:
                 return
             scans += 1
@@ -198,6 +211,8 @@ def _check_webp(data: bytes) -> None:
 
 
 _CHECKS: dict[Format, Callable[[bytes], None]] = {
+    "AVIF": _check_all_tags,
+    "HEIF": _check_all_tags,
     "JPEG": _check_jpeg,
     "PNG": _check_png,
     "TIFF": check_tags,

@@ -13,6 +13,8 @@ _SMALL_FILE = 1 << 24
 
 # What was measured while Pillow decoded 12 million pixels, in bytes for each, above what they are in the end.
 _PER_PIXEL = {"WEBP": 17.0, "AVIF": 11.0, "HEIF": 9.0}
+_JPEG = 7  # three for OpenCV, as many when it is asked again; or as Pillow reads it
+_CONVERSION = 11
 _PILLOW_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 
 
@@ -61,14 +63,20 @@ def reading(size: int) -> Iterator[None]:
         yield
 
 
-def decoding_cost(header: Image.Image, piece: int = 0, factor: int = 1) -> int:
+def decoding_cost(header: Image.Image, piece: int = 0, factor: int = 1, is_whole: bool = False) -> int:
     """What the pixels of a picture take while it is decoded, in bytes.
 
     Args:
         header: the picture, not decoded yet.
         piece: the pixels in the largest strip or tile of a TIFF.
         factor: by how much a JPEG is scaled down on the way.
+        is_whole: whether it is converted to RGB as a whole afterwards and not a part at a time.
     """
+    pixels = header.width * header.height
+    return _decoder_cost(header, piece, factor) + is_whole * _CONVERSION * pixels
+
+
+def _decoder_cost(header: Image.Image, piece: int, factor: int) -> int:
     pixels = header.width * header.height
     if per_pixel := _PER_PIXEL.get(header.format or ""):
         return int(pixels * per_pixel)
@@ -76,7 +84,7 @@ def decoding_cost(header: Image.Image, piece: int = 0, factor: int = 1) -> int:
     if header.format == "JPEG2000":
         return pixels * (whole + 6 * len(header.getbands()))
     if header.format in ("JPEG", "MPO"):
-        return pixels * 4 // factor**2 + _coefficients(header)
+        return pixels * _JPEG // factor**2 + _coefficients(header)
     decoded_twice = header.format in ("BMP", "ICO", "PPM")  # by a decoder written in Python, or as mask and picture
     return pixels * (whole + decoded_twice) + piece * (whole + 1)
 
