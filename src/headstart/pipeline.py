@@ -28,7 +28,7 @@ from headstart.recipe import Recipe
 from headstart.specs import HeadSpec, parse_head
 from headstart.training.keeping import Keeper
 from headstart.training.session import Session
-from headstart.training.strategies import Outcome, run_strategy
+from headstart.training.strategies import Outcome, as_saved, run_strategy
 from headstart.workplace import Workplace, check_place, working_in
 
 
@@ -57,7 +57,7 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     with working_in(run, recipe) as place:
         keras.utils.set_random_seed(recipe.seed)
         session = _open_session(begun.recipe, listing, store, place, show)
-        outcome = run_strategy(session, begun.model, begun.head)
+        outcome = as_saved(session, run_strategy(session, begun.model, begun.head))
         with waiting("writing and checking the run", show):
             _hand_over(recipe, session, outcome, place, started)
     return Run(recipe.out or run)
