@@ -46,19 +46,6 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
     return copy
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a backend says that memory has run out: each has an exception of its own, what they share is words."""
-    kind, text = type(error).__name__, str(error)
-    if "No space left on device" in text:
-        return False
-    return (
-        isinstance(error, MemoryError)
-        or kind in ("ResourceExhaustedError", "OutOfMemoryError")
-        or "RESOURCE_EXHAUSTED" in text
-        or "OOM when allocating" in text
-    )
-
-
 def _cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
     config: dict[str, Any] = layer.get_config()
     if not isinstance(layer, _STAY_IN_32_BITS):

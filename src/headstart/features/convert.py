@@ -98,12 +98,16 @@ class FrozenRuntime:
         """Whether it gives other features than the model that is saved, which Keras runs in f32 everywhere."""
         return self.identity.precision != "f32" and self.identity.name != OPENVINO
 
-    def load(self) -> Runtime:
-        """Make it ready to run on uint8 pictures."""
+    def load(self, at_most: int = 1 << 30) -> Runtime:
+        """Make it ready to run on uint8 pictures.
+
+        Args:
+            at_most: pictures that it will be given at once, where they are fewer than it is best given.
+        """
         if self.identity.name == PIXELS:
             return PixelsRuntime()
         if self.converted is None or self.identity.name != OPENVINO:
-            return KerasRuntime(self.model, self.batch)
+            return KerasRuntime(self.model, min(self.batch, at_most))
         return OpenVINORuntime(self.converted, self.identity.precision, pixels=True)
 
 

@@ -27,10 +27,12 @@ _ORIENTATION_TAG = 0x0112
 _ROWS_FLIPPED = (3, 4, 7, 8)
 _COLUMNS_FLIPPED = (2, 3, 6, 7)
 _WHOLE = Box(0.0, 0.0, 1.0, 1.0)
+_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+# OpenCV's constants for reduced colour are those for reduced grey with a bit that says BGR.
 _REDUCED = {
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | _RGB,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | _RGB,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | _RGB,
 }
 
 # Threads decode one picture each; OpenCV's own threads under them would only compete for the same cores.
@@ -146,14 +148,14 @@ def _decode_jpeg(data: bytes, header: Image.Image, wanted: tuple[int, int], box:
     rows, columns = (box.bottom - box.top) * header.height, (box.right - box.left) * header.width
     scale = min(rows / wanted[0], columns / wanted[1])
     factor = max((step for step in _REDUCED if step <= scale), default=1)
-    flags = _REDUCED.get(factor, cv2.IMREAD_COLOR_BGR) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        # Turning BGR round afterwards would take as long as decoding.
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED.get(factor, _RGB))
     except cv2.error:
         pixels = None
     if pixels is None:
         return _decode_with_pillow(header)  # which reads it after all, or says what is wrong with it
-    return pixels[:, :, ::-1]
+    return pixels
 
 
 def _decode_with_pillow(header: Image.Image) -> np.ndarray:

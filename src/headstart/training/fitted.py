@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from headstart.errors import RecipeError
-from headstart.features.accelerator import is_out_of_memory, on_accelerator
+from headstart.features.accelerator import on_accelerator
+from headstart.features.runtime import is_out_of_memory
 from headstart.models.blocks import blocks
 from headstart.models.cut import bytes_per_picture, split
 from headstart.models.layers import leaves
@@ -45,6 +46,7 @@ def fit_stage(session: Session, name: str, model: keras.Model, head: HeadSpec, c
     cut = cut or session.keep(split(model))
     _refuse_boxes_of_vectors(session, name, cut)
     _say_the_price(session, name, cut)
+    _say_what_is_not_written(session)
     session.places(name).prepare()
     views, source = _source(session, name, cut)
     begin = [np.array(weight) for weight in model.get_weights()]
@@ -119,7 +121,7 @@ def _source(session: Session, name: str, cut: Cut) -> tuple[Views, Source]:
     if views.mode == "none" or not ops:
         return _NO_VIEWS, Kept([cut.features])
     if views.mode == "stream":
-        return views, Streamed(session.keeper.decode, ops, recipe.seed, cut.frozen.runtime.load())
+        return views, Streamed(session.keeper.decode, ops, recipe.seed, cut.frozen.runtime.load(recipe.batch_size))
     return views, Kept(session.keeper.views(cut.frozen, paths, ops, views.count), recipe.seed)
 
 
@@ -151,6 +153,11 @@ def _scales(session: Session) -> dict[int, float]:
             for layer in network.model.layers[block.first : block.last + 1]:
                 scales |= {id(variable): decay**depth for leaf in leaves(layer) for variable in leaf.variables}
     return scales
+
+
+def _say_what_is_not_written(session: Session) -> None:
+    if session.recipe.tensorboard and keras.config.backend() != "tensorflow":
+        log.warning("TensorBoard's logs are written by TensorFlow, which is not the backend here; there will be none.")
 
 
 def _say_the_price(session: Session, name: str, cut: Cut) -> None:
