@@ -124,7 +124,8 @@ class Recipe:
         image_size: rows and columns in pixels; None for the backbone's native size.
         fit: `crop` keeps the aspect ratio and cuts the centre, `stretch` keeps everything and distorts it.
         seed: for the split, random weights and the order of training; the same seed gives the same result.
-        precision: of the frozen part: `f32`, `bf16`, or `auto`, which takes bf16 only if it changes hardly anything.
+        precision: of the frozen part: `f32`, `bf16`, or `auto`, which takes bf16 on an accelerator, and on a processor
+            only if it changes hardly anything.
         strict: refuse files that cannot be decoded instead of leaving them out.
     """
 

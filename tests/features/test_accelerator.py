@@ -161,6 +161,7 @@ def test_a_training_without_openvino_ends_in_a_run_that_keras_runs(pictures, tmp
     assert len(run.predict(data / "red")) == 12
 
 
+@pytest.mark.slow
 def test_a_training_of_everything_does_without_openvino_too(pictures, tmp_path, no_openvino):
     choices = SMALL | {"strategy": "scratch", "epochs": 1}
     run = hs.train(pictures(red=12, green=12), out=tmp_path / "run", **choices)

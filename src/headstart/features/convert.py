@@ -261,8 +261,7 @@ def _probe(frozen: keras.Model, folder: Path, pictures: np.ndarray) -> Findings 
             "OpenVINO cannot run this network (%s), so Keras runs the frozen part.", " ".join(str(error).split())[:200]
         )
         return None
-    with keras.device("cpu:0"):  # an accelerator's f32 is shorter, which is no fault of OpenVINO's
-        expected = KerasRuntime(frozen, batch=len(pictures), traced=False)(pictures)
+    expected = KerasRuntime(frozen, batch=len(pictures), traced=False)(pictures)
     return Findings(relative_difference(found, expected), _digests(folder))
 
 
