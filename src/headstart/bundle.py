@@ -13,11 +13,12 @@
     RUN/tensorboard/        its logs
     RUN/training/           what an unfinished training goes on from, see `headstart.workplace`
 
-Using a RUN needs neither Keras nor TensorFlow as long as `runtime/` is there.
+Using a RUN needs neither Keras nor TensorFlow as long as `runtime/` and OpenVINO are there; else Keras runs it.
 """
 
 import csv
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,19 +31,21 @@ import numpy as np
 
 from headstart.errors import DataError, RunError, nearest
 from headstart.evaluation.evaluate import Figures, figures, of_both_classes
-from headstart.features.extract import BATCH, in_batches, load_pictures
+from headstart.features.extract import in_batches, load_pictures
 from headstart.features.keys import file_digest
-from headstart.features.runtime import KerasRuntime, OpenVINORuntime, PixelsRuntime, Precision, Runtime
+from headstart.features.runtime import BATCH, KerasRuntime, OpenVINORuntime, PixelsRuntime, Precision, Runtime
 from headstart.images.decode import DecodeRecipe
 from headstart.images.pictures import Listing, Picture, Quarantined
 from headstart.images.sources import list_any, list_for_evaluation
-from headstart.loading import load_keras
+from headstart.loading import has_openvino, is_installed, load_keras, load_openvino
 from headstart.progress import bar
 from headstart.recipe import Fit, Output
 from headstart.texts import inert
 
 if TYPE_CHECKING:
     import keras
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 """Raise this when the files in a RUN change their meaning."""
@@ -248,7 +251,7 @@ class Run:
 
     def _load_runtime(self, pictures: int) -> tuple[Runtime, Runtime]:
         """The two halves, for batches no larger than there are pictures."""
-        if TRAINABLE not in self.about["digests"]:
+        if TRAINABLE not in self.about["digests"] or self._without_openvino:
             return self._load_keras()
         batch = max(1, min(BATCH, pictures))
         if batch not in self._runtimes:
@@ -257,6 +260,16 @@ class Run:
             except (RuntimeError, ValueError) as error:  # OpenVINO's
                 raise RunError(f"the model in {self.path} cannot be loaded: {_first_line(error)} {_AGAIN}") from None
         return self._runtimes[batch]
+
+    @cached_property
+    def _without_openvino(self) -> bool:
+        """Whether Keras has to stand in for OpenVINO; asked once, so said once."""
+        if has_openvino():
+            return False
+        if not is_installed("keras"):
+            load_openvino()  # which says what to install
+        log.warning("OpenVINO is not installed, so Keras runs %s, in f32. Install it with: pip install openvino", self)
+        return True
 
     def _load_openvino(self, batch: int) -> tuple[Runtime, Runtime]:
         present = [file for file in (FROZEN, TRAINABLE) if file in self.about["digests"]]

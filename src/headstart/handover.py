@@ -16,7 +16,7 @@ import numpy as np
 from headstart.bundle import FROZEN, MODEL, TRAINABLE, write_about, write_csv, write_json
 from headstart.errors import HeadstartError
 from headstart.evaluation.evaluate import Figures, figures, of_both_classes
-from headstart.features.convert import export_openvino
+from headstart.features.convert import export_openvino, why_not_converted
 from headstart.features.extract import in_batches, load_pictures
 from headstart.features.runtime import PIXELS, KerasRuntime, OpenVINORuntime, PixelsRuntime, Precision, Runtime
 from headstart.images.dataset import Dataset, Labelled
@@ -52,6 +52,9 @@ def write_models(folder: Path, model: keras.Model, cut: Cut) -> None:
     """Write the model for Keras, and its halves for OpenVINO where that runs the frozen one, or nothing is frozen."""
     model.save(folder / MODEL)
     converted = cut.frozen.runtime.converted
+    if reason := why_not_converted():
+        log.warning("%s, so RUN has no runtime/ and needs Keras.", reason)
+        return
     if converted is None and cut.frozen.runtime.identity.name != PIXELS:
         return
     (folder / TRAINABLE).parent.mkdir()

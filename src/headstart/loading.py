@@ -5,11 +5,13 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import ModuleType
 
-from headstart.errors import InputError, MissingExtraError
+from headstart.errors import HeadstartError, InputError, MissingExtraError
 
-_BACKEND_HINT = "Install that backend, or unset KERAS_BACKEND for TensorFlow."
+_EXTRAS = {"tensorflow": "train", "jax": "jax", "torch": "torch"}
+"""The extra of headstart that brings each backend of Keras."""
 
 
 def load_keras(what: str) -> None:
@@ -34,15 +36,48 @@ def load_keras(what: str) -> None:
         with _without_stderr():
             import keras  # noqa: F401
     except ImportError as error:
-        if (error.name or "").partition(".")[0] in ("keras", "tensorflow"):
-            raise MissingExtraError(what, "train") from error
-        raise InputError(f"Keras cannot be loaded with {_backend()}: {error}. {_BACKEND_HINT}") from error
+        missing = (error.name or "").partition(".")[0]
+        if missing == "keras":
+            raise MissingExtraError(what, _EXTRAS.get(_backend(), "train")) from error
+        if missing == "tensorflow":
+            raise _without_tensorflow(what) from error
+        raise _unusable(str(error)) from error
     except ValueError as error:
-        raise InputError(f"Keras cannot be loaded with {_backend()}: {error} {_BACKEND_HINT}") from error
+        raise _unusable(str(error)) from error
 
 
 def _backend() -> str:
-    return f"KERAS_BACKEND={os.environ.get('KERAS_BACKEND', '')}"
+    return os.environ.get("KERAS_BACKEND", "")
+
+
+def _without_tensorflow(what: str) -> HeadstartError:
+    """What to say where Keras looks for TensorFlow in vain: another backend may be there."""
+    there = [backend for backend in ("jax", "torch") if is_installed(backend)]
+    if not there:
+        return MissingExtraError(what, "train")
+    return InputError(
+        f"Keras computes with TensorFlow, which is not installed, unless KERAS_BACKEND names another backend; "
+        f"{there[0]} is installed. Set KERAS_BACKEND={there[0]}, or: pip install 'headstart[train]'"
+    )
+
+
+def _unusable(reason: str) -> InputError:
+    backend = _backend()
+    if backend in _EXTRAS:
+        hint = f"Install it with: pip install 'headstart[{_EXTRAS[backend]}]', or unset KERAS_BACKEND for TensorFlow."
+    else:
+        hint = f"KERAS_BACKEND may be {', '.join(_EXTRAS)}; unset it for TensorFlow."
+    return InputError(f"Keras cannot be loaded with KERAS_BACKEND={backend}: {reason.rstrip('.')}. {hint}")
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed; there are machines that it is not made for."""
+    return is_installed("openvino")
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module is there to be imported; it is not imported for that."""
+    return sys.modules.get(module) is not None or (module not in sys.modules and find_spec(module) is not None)
 
 
 def load_openvino() -> ModuleType:
@@ -50,7 +85,12 @@ def load_openvino() -> ModuleType:
 
     Unless told otherwise, OpenVINO reports every conversion of a model to its makers, and leaves files in the user's
     home for that. Where its telemetry cannot be imported, it does neither.
+
+    Raises:
+        HeadstartError: if it is not installed.
     """
+    if not has_openvino():
+        raise HeadstartError("OpenVINO is not installed. Install it with: pip install openvino")
     if "openvino" not in sys.modules:
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino

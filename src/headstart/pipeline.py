@@ -32,7 +32,7 @@ from headstart.recipe import Recipe
 from headstart.specs import HeadSpec, parse_fold, parse_head
 from headstart.training.keeping import Keeper
 from headstart.training.session import Session
-from headstart.training.strategies import Outcome, run_strategy
+from headstart.training.strategies import Outcome, as_saved, run_strategy
 from headstart.workplace import Workplace, check_place, working_in
 
 _USUAL_SHARE = 0.2  # of validation pictures, where val is a folder and so no share
@@ -64,7 +64,7 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     with working_in(run, recipe) as place:
         keras.utils.set_random_seed(recipe.seed)
         session = _open_session(begun, listing, shares, store, place, show)
-        outcome = run_strategy(session, begun.model, begun.head)
+        outcome = as_saved(session, run_strategy(session, begun.model, begun.head))
         with waiting("writing and checking the run", show):
             _hand_over(recipe, session, outcome, place, started)
     return Run(recipe.out or run)

@@ -130,7 +130,8 @@ class Recipe:
         standardise: shift and stretch each channel so that the training pictures have the mean and spread that networks
             are used to, see `headstart.models.standardise`.
         seed: for the split, random weights and the order of training; the same seed gives the same result.
-        precision: of the frozen part: `f32`, `bf16`, or `auto`, which takes bf16 only if it changes hardly anything.
+        precision: of the frozen part: `f32`, `bf16`, or `auto`, which takes bf16 on an accelerator, and on a processor
+            only if it changes hardly anything.
         strict: refuse files that cannot be decoded instead of leaving them out.
     """
 

@@ -391,11 +391,17 @@ def test_names_are_neither_formulas_in_a_table_nor_commands_for_a_terminal(finis
     assert " =1+1.png" in table.stdout
 
 
-@pytest.mark.parametrize("backend", ["jax", "nonsense"])
-def test_a_backend_that_is_not_there_is_named(finished, backend):
+@pytest.mark.parametrize(
+    ("backend", "hint"),
+    [
+        ("jax", "Install it with: pip install 'headstart[jax]', or unset KERAS_BACKEND for TensorFlow."),
+        ("nonsense", "KERAS_BACKEND may be tensorflow, jax, torch; unset it for TensorFlow."),
+    ],
+)
+def test_a_backend_that_is_not_there_is_named(finished, backend, hint):
     done = headstart_command("train", finished / "data", "--out", "never", *SMALL, KERAS_BACKEND=backend)
     if done.returncode == 0:
         pytest.skip(f"{backend} is installed")
     assert done.returncode == 2
     assert done.stderr.startswith(f"Error: Keras cannot be loaded with KERAS_BACKEND={backend}: ")
-    assert done.stderr.endswith("Install that backend, or unset KERAS_BACKEND for TensorFlow.\n")
+    assert done.stderr.endswith(f". {hint}\n")

@@ -113,7 +113,9 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
 @_choice("fit", Fit, "crop keeps the aspect ratio and cuts the centre; stretch keeps everything and distorts it.")
 @click.option("--standardise", is_flag=True, help="Give the channels the mean and spread that networks are used to.")
 @_value("seed", int, "N", "The same seed, the same result.")
-@_choice("precision", PrecisionChoice, "Of the frozen part; auto takes bf16 only if it changes hardly anything.")
+@_choice(
+    "precision", PrecisionChoice, "Of the frozen part; auto: bf16 on accelerators, else if it changes hardly anything."
+)
 @click.option("--strict", is_flag=True, help="Refuse files that cannot be decoded instead of leaving them out.")
 @json_option
 def train(
@@ -178,6 +180,8 @@ def print_result(metrics: dict[str, Any]) -> None:
         say("Chosen on these pictures (when to stop, what to keep), so the figures flatter the model a little.")
     if "accuracy_f32" in metrics:
         say("Computed in bf16; model.keras in f32: accuracy {}.", f"{metrics['accuracy_f32']:.4f}")
+    if "accuracy_bf16" in metrics:
+        say("Features were computed in bf16; the figures are those of the model in f32, as it is saved.")
     if "test" in metrics:
         print_figures(metrics["test"], "test, on which nothing was chosen")
     counts = (f"{metrics[name]:,}" for name in ("pictures", "extracted", "reused"))

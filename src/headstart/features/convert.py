@@ -18,8 +18,10 @@ import keras
 import numpy as np
 
 from headstart.errors import require_free_space, storage_errors
+from headstart.features.accelerator import batch_for, in_bfloat16, on_accelerator
 from headstart.features.keys import file_digest
 from headstart.features.runtime import (
+    BATCH,
     OPENVINO,
     PIXELS,
     KerasRuntime,
@@ -32,7 +34,7 @@ from headstart.features.runtime import (
     openvino_identity,
 )
 from headstart.features.store import STORE_HINT, Store, write_atomically
-from headstart.loading import load_openvino
+from headstart.loading import has_openvino, load_openvino
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,9 @@ BF16_TOLERANCE = 0.005
 PROBE_PICTURES = 8
 
 MODEL_FILE = "model.xml"
+
+Asked = Literal["auto", "f32", "bf16"]
+"""The precision that a recipe asks for."""
 
 Samples = Callable[[], np.ndarray]
 """Gives a few of the user's own pictures, uint8 `(n, height, width, 3)`; called only when they are needed."""
@@ -79,19 +84,30 @@ class FrozenRuntime:
         identity: what its results depend on.
         converted: OpenVINO's form of it, where that agrees with Keras; a RUN needs it even if Keras computes features.
             None too where nothing is frozen.
-        model: the frozen part in Keras.
+        model: the frozen part in Keras, as Keras is to run it.
+        batch: pictures that it is best given at once.
     """
 
     identity: RuntimeIdentity
     converted: Path | None
     model: keras.Model
+    batch: int = BATCH
 
-    def load(self) -> Runtime:
-        """Make it ready to run on uint8 pictures."""
+    @property
+    def rounds(self) -> bool:
+        """Whether it gives other features than the model that is saved, which Keras runs in f32 everywhere."""
+        return self.identity.precision != "f32" and self.identity.name != OPENVINO
+
+    def load(self, at_most: int = 1 << 30) -> Runtime:
+        """Make it ready to run on uint8 pictures.
+
+        Args:
+            at_most: pictures that it will be given at once, where they are fewer than it is best given.
+        """
         if self.identity.name == PIXELS:
             return PixelsRuntime()
         if self.converted is None or self.identity.name != OPENVINO:
-            return KerasRuntime(self.model)
+            return KerasRuntime(self.model, min(self.batch, at_most))
         return OpenVINORuntime(self.converted, self.identity.precision, pixels=True)
 
 
@@ -100,14 +116,14 @@ def choose_runtime(
     fingerprint: str,
     store: Store,
     samples: Samples,
-    precision: Literal["auto", "f32", "bf16"] = "auto",
+    precision: Asked = "auto",
 ) -> FrozenRuntime:
     """Decide which runtime and precision a frozen part runs in, from what is known of it or from a probe.
 
-    Where nothing is frozen, pixels are handed through. On an accelerator it is Keras. On a CPU it is OpenVINO, if on
-    the user's own pictures it agrees with Keras within `PARITY_TOLERANCE`; else Keras, with a warning. `auto` means f32
-    unless bf16 changes the features by no more than `BF16_TOLERANCE`. What is found is remembered in the store, so that
-    the next run decides the same.
+    Where nothing is frozen, pixels are handed through. On an accelerator it is Keras, and `auto` means bf16. On a CPU
+    it is OpenVINO, if on the user's own pictures it agrees with Keras within `PARITY_TOLERANCE`; else Keras, with a
+    warning. There `auto` means f32 unless bf16 changes the features by no more than `BF16_TOLERANCE`. What is found is
+    remembered in the store, so that the next run decides the same.
 
     Args:
         frozen: the frozen part; takes pixels 0-255.
@@ -120,18 +136,27 @@ def choose_runtime(
         if precision == "bf16":
             log.warning("Nothing is frozen here that could run in bf16.")
         return FrozenRuntime(PixelsRuntime.IDENTITY, None, frozen)
-    folder = store.converted(fingerprint) / version("openvino")
-    findings = _recall(folder) or _convert_and_probe(frozen, folder, samples())
+    folder, findings = _find_out(frozen, fingerprint, store, samples)
     converted = folder / MODEL_FILE if findings is not None and findings.agrees else None
-    accelerated = _keras_has_accelerator()
-    if findings is None or converted is None or accelerated:
+    if on_accelerator():
+        return _on_accelerator(frozen, converted, precision)
+    if findings is None or converted is None:
         if precision == "bf16":
-            log.warning("Keras runs the frozen part, and in f32: bf16 is OpenVINO's.")
-        return FrozenRuntime(_keras_identity(accelerated), converted, frozen)
+            log.warning("Keras runs the frozen part, and in f32: on a processor bf16 is OpenVINO's.")
+        return FrozenRuntime(_keras_identity("cpu", "f32"), converted, frozen)
     if precision == "auto" and findings.bf16_error is None and cpu_computes_bf16():
         findings = replace(findings, bf16_error=_bf16_error(converted, samples()))
         _remember(folder, findings)
     return FrozenRuntime(openvino_identity(_choose_precision(precision, findings)), converted, frozen)
+
+
+def why_not_converted() -> str | None:
+    """Why no network becomes OpenVINO's here, in a clause; None where networks do."""
+    if not has_openvino():
+        return "OpenVINO is not installed (pip install openvino)"
+    if keras.config.backend() == "jax":
+        return "OpenVINO cannot read what Keras traces with JAX (KERAS_BACKEND=tensorflow)"
+    return None
 
 
 def export_openvino(model: keras.Model, path: Path) -> None:
@@ -149,8 +174,10 @@ def _outputs_of_the_model(graph: Any, count: int) -> list[Any]:
     """The results that stand for the model's outputs, in their order.
 
     TensorFlow calls those Identity, Identity_1 and so on. Activations with a gradient of their own (swish) leave
-    others behind, which OpenVINO 2026.4 takes for outputs too.
+    others behind, which OpenVINO 2026.4 takes for outputs too. PyTorch has no names for them, and no others.
     """
+    if keras.config.backend() == "torch" and len(graph.outputs) == count:
+        return [port.get_node() for port in graph.outputs]
     found = {}
     for port in graph.outputs:
         for name in port.get_names():
@@ -172,19 +199,28 @@ def _computes(frozen: keras.Model) -> bool:
     return any(not isinstance(layer, keras.layers.InputLayer) for layer in frozen.layers)
 
 
-def _keras_identity(accelerated: bool) -> RuntimeIdentity:
+def _on_accelerator(frozen: keras.Model, converted: Path | None, precision: Asked) -> FrozenRuntime:
+    """Keras runs it there, on many pictures at once; in bf16 unless f32 was asked for."""
+    chosen: Precision = "f32" if precision == "f32" else "bf16"
+    model = frozen if chosen == "f32" else in_bfloat16(frozen)
+    return FrozenRuntime(_keras_identity("accelerator", chosen), converted, model, batch_for(frozen, BATCH))
+
+
+def _find_out(frozen: keras.Model, fingerprint: str, store: Store, samples: Samples) -> tuple[Path, Findings | None]:
+    """Where OpenVINO's form of a frozen part lies, and what is known of it; None where it has none."""
+    if why_not_converted():
+        return store.converted(fingerprint), None
+    folder = store.converted(fingerprint) / version("openvino")
+    return folder, _recall(folder) or _convert_and_probe(frozen, folder, samples())
+
+
+def _keras_identity(device: Literal["cpu", "accelerator"], precision: Precision) -> RuntimeIdentity:
     backend = keras.config.backend()
     package = {"torch": "torch", "jax": "jax"}.get(backend, "tensorflow")
-    device = "accelerator" if accelerated else "cpu"
-    return RuntimeIdentity(f"keras-{backend}-{device}", version(package), "f32")
+    return RuntimeIdentity(f"keras-{backend}-{device}", version(package), precision)
 
 
-def _keras_has_accelerator() -> bool:
-    devices = keras.distribution.list_devices()
-    return any(not device.lower().startswith("cpu") for device in devices)
-
-
-def _choose_precision(asked: Literal["auto", "f32", "bf16"], findings: Findings) -> Precision:
+def _choose_precision(asked: Asked, findings: Findings) -> Precision:
     if asked != "auto":
         return asked
     error = findings.bf16_error

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from headstart.errors import DataError
-from headstart.features.runtime import Runtime
+from headstart.features.runtime import BATCH, Runtime
 from headstart.features.stat_cache import StatCache
 from headstart.features.store import Arrays, Space
 from headstart.images.decode import DecodeRecipe, UndecodableError, decode
@@ -26,9 +26,6 @@ from headstart.progress import Advance
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-
-BATCH = 32
-"""Pictures per run of the frozen part, and per write to the store: what a kill can cost at most."""
 
 
 @dataclass
@@ -80,6 +77,7 @@ def extract(
     stat_cache: StatCache,
     advance: Advance = lambda count: None,
     view: View | None = None,
+    size: int = BATCH,
 ) -> Extraction:
     """Make sure that the store has the features of every picture.
 
@@ -95,13 +93,14 @@ def extract(
         stat_cache: digests of files that have not changed.
         advance: told of every file that is done with.
         view: which random view of the pictures; None for that of the centre. It is part of the identity of the space.
+        size: pictures per run of the frozen part.
 
     Raises:
         StorageError: if the store cannot be written. What was written before stays.
     """
     result = Extraction(space.refresh())
     runtime: Runtime | None = None
-    for batch in in_batches(_load_missing(paths, recipe, view, stat_cache, result, advance)):
+    for batch in in_batches(_load_missing(paths, recipe, view, stat_cache, result, advance, 2 * size), size):
         runtime = runtime or load_runtime()
         pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
         space.append([str(picture.digest) for picture in batch], runtime(pixels))
@@ -110,7 +109,7 @@ def extract(
     lost = set(space.discard_damaged(sorted(set(result.digests.values()))))
     if lost:
         again = [path for path, digest in result.digests.items() if digest in lost]
-        repaired = extract(again, recipe, load_runtime, space, stat_cache, view=view)
+        repaired = extract(again, recipe, load_runtime, space, stat_cache, view=view, size=size)
         result.extracted += repaired.extracted
         result.quarantined += repaired.quarantined
         result.digests = {path: d for path, d in result.digests.items() if d not in lost} | repaired.digests
@@ -177,11 +176,12 @@ def _load_missing(
     stat_cache: StatCache,
     result: Extraction,
     advance: Advance,
+    ahead: int,
 ) -> Iterator[_Loaded]:
     """Yield the pictures whose features must be computed, each content once; note the others."""
     pending: set[str] = set()
     is_kept = result.space.__contains__
-    for loaded in _look_at(paths, stat_cache, lambda path, known: _load(path, recipe, view, known, is_kept)):
+    for loaded in _look_at(paths, stat_cache, lambda path, known: _load(path, recipe, view, known, is_kept), ahead):
         if loaded.digest is None:
             result.quarantined.append(Quarantined(loaded.path, loaded.reason))
             advance(1)
@@ -195,12 +195,15 @@ def _load_missing(
 
 
 def _look_at(
-    paths: Sequence[str], stat_cache: StatCache, load: Callable[[str, _Known | None], _Loaded]
+    paths: Sequence[str],
+    stat_cache: StatCache,
+    load: Callable[[str, _Known | None], _Loaded],
+    ahead: int = 2 * BATCH,
 ) -> Iterator[_Loaded]:
     """Load files, each with what is known of it, and remember what is new."""
     known = _recall(paths, stat_cache)
     fresh: dict[str, _Known] = {}
-    for loaded in _in_order(paths, lambda path: load(path, known.get(path))):
+    for loaded in _in_order(paths, lambda path: load(path, known.get(path)), ahead):
         if loaded.stat is not None and loaded.digest is not None:
             fresh[loaded.path] = (loaded.stat, loaded.digest)
         yield loaded

@@ -4,7 +4,9 @@ OpenVINO is that on a CPU; where Keras has an accelerator, or where OpenVINO doe
 This module imports neither before a runtime is made, so that a bundle can be used where only OpenVINO is installed.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +16,12 @@ import numpy as np
 
 from headstart.loading import load_openvino
 
+log = logging.getLogger(__name__)
+
 Precision = Literal["f32", "bf16"]
+
+BATCH = 32
+"""Pictures per run of the frozen part on a processor, and per write to the store: what a kill can cost at most."""
 
 OPENVINO = "openvino"
 """The name of OpenVINO in a `RuntimeIdentity`."""
@@ -109,28 +116,96 @@ class OpenVINORuntime:
 
 
 class KerasRuntime:
-    """A Keras model that runs in Keras, in float32.
+    """A Keras model that runs in Keras, on whatever its backend computes on.
 
     Args:
         model: the model; its inputs are cast to what it expects.
-        batch: rows per run.
-        traced: whether to compile it first; that takes seconds, which a few batches do not earn back.
+        batch: rows per run; halved for good where memory runs out.
+        traced: whether to compile it first; that takes seconds, which a few batches do not earn back. Only TensorFlow
+            can do without: JAX would compile every operation by itself.
     """
 
     def __init__(self, model: Any, batch: int = 32, traced: bool = True):
+        import keras
+
         self._model = model
         self._batch = batch
-        self._traced = traced
+        self._traced = traced or keras.config.backend() != "tensorflow"
 
     def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
         """See `Runtime`."""
-        return in_fixed_batches(self._run, self._batch, batch)
+        while True:
+            try:
+                return in_fixed_batches(self._run, self._batch, batch)
+            except Exception as error:
+                if not is_out_of_memory(error) or self._batch == 1:
+                    raise
+            self._batch //= 2
+            log.warning("memory has run out, so the frozen part runs on %d pictures at once.", self._batch)
 
     def _run(self, *batch: np.ndarray) -> list[np.ndarray]:
-        rows = [np.asarray(array, np.float32) for array in batch]
+        # Pixels become float32 where they are computed with: a quarter of the bytes on the way to an accelerator.
+        rows = [array if array.dtype == np.uint8 else np.asarray(array, np.float32) for array in batch]
         given = rows if len(rows) > 1 else rows[0]
-        outputs = self._model.predict_on_batch(given) if self._traced else self._model(given, training=False)
-        return [np.asarray(array) for array in (outputs if isinstance(outputs, list | tuple) else [outputs])]
+        with exact_f32():
+            outputs = self._model.predict_on_batch(given) if self._traced else self._model(given, training=False)
+        return [
+            np.asarray(array, np.float32) for array in (outputs if isinstance(outputs, list | tuple) else [outputs])
+        ]
+
+
+@contextmanager
+def exact_f32() -> Iterator[None]:
+    """Let Keras' float32 be float32 while the block runs.
+
+    GPUs are given 10 bits of its mantissa to multiply (TF32) unless somebody objects. A solved head can make several
+    hundredths of a probability of that, also between two sizes of a batch.
+    """
+    import keras
+
+    backend = keras.config.backend()
+    if backend == "jax":
+        import jax
+
+        with jax.default_matmul_precision("highest"):
+            yield
+    elif backend == "torch":
+        from torch import backends
+
+        with _switched_off(backends.cudnn, "allow_tf32"), _switched_off(backends.cuda.matmul, "allow_tf32"):
+            yield
+    else:
+        from tensorflow.config import experimental
+
+        before = experimental.tensor_float_32_execution_enabled()
+        experimental.enable_tensor_float_32_execution(False)
+        try:
+            yield
+        finally:
+            experimental.enable_tensor_float_32_execution(before)
+
+
+@contextmanager
+def _switched_off(place: Any, name: str) -> Iterator[None]:
+    before = getattr(place, name)
+    setattr(place, name, False)
+    try:
+        yield
+    finally:
+        setattr(place, name, before)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a backend says that memory has run out: each has an exception of its own, what they share is words."""
+    kind, text = type(error).__name__, str(error)
+    if "No space left on device" in text:
+        return False
+    return (
+        isinstance(error, MemoryError)
+        or kind in ("ResourceExhaustedError", "OutOfMemoryError")
+        or "RESOURCE_EXHAUSTED" in text
+        or "OOM when allocating" in text
+    )
 
 
 def in_fixed_batches(

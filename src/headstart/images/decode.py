@@ -40,10 +40,12 @@ _ORIENTATION_TAG, _TIFF_ROWS = 0x0112, 0x0101
 _ROWS_FLIPPED = (3, 4, 7, 8)
 _COLUMNS_FLIPPED = (2, 3, 6, 7)
 _WHOLE = Box(0.0, 0.0, 1.0, 1.0)
+_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+# OpenCV's constants for reduced colour are those for reduced grey with a bit that says BGR.
 _REDUCED = {
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | _RGB,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | _RGB,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | _RGB,
 }
 
 # Threads decode one picture each; OpenCV's own threads under them would only compete for the same cores.
@@ -268,14 +270,13 @@ def _decode_jpeg(data: bytes, header: Image.Image, factor: int) -> tuple[Part, t
         return as_rgb(header), (header.height, header.width)
     if (pixels[-1, -1] == _GREY).all():
         _refuse_grey_rest(data, factor, pixels)
-    found = pixels[:, :, ::-1]
-    return lambda top, left, bottom, right: found[top:bottom, left:right], (found.shape[0], found.shape[1])
+    return lambda top, left, bottom, right: pixels[top:bottom, left:right], (pixels.shape[0], pixels.shape[1])
 
 
 def _by_opencv(data: bytes, factor: int) -> np.ndarray | None:
-    flags = _REDUCED.get(factor, cv2.IMREAD_COLOR_BGR) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        # Turning BGR round afterwards would take as long as decoding.
+        return cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED.get(factor, _RGB))
     except cv2.error:
         return None
 

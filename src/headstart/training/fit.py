@@ -1,6 +1,5 @@
 """Training the trainable half by Keras, on batches from the store or from the stream."""
 
-import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -17,8 +16,6 @@ from headstart.training.batches import Batches
 from headstart.training.callbacks import Memory, Room, StopAskedError, Turn
 from headstart.training.objective import Objective
 from headstart.training.state import Plan, Progress, assign, read_state
-
-log = logging.getLogger(__name__)
 
 CHECKPOINT = "{epoch:02d}-{val_loss:.4f}.weights.h5"
 """What the best weights so far of the trainable half are called; `headstart.split(run.model)` has that half."""
@@ -161,8 +158,7 @@ def _fitted(progress: Progress, interrupted: bool) -> Fitted:
 
 def _tensorboard(folder: Path) -> list[keras.callbacks.Callback]:
     if keras.config.backend() != "tensorflow":
-        log.info("TensorBoard's logs are written by TensorFlow, which is not the backend here; there will be none.")
-        return []
+        return []  # TensorFlow writes them
     return [keras.callbacks.TensorBoard(str(folder), write_graph=False)]
 
 

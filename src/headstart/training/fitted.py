@@ -9,6 +9,8 @@ import keras
 import numpy as np
 
 from headstart.errors import RecipeError
+from headstart.features.accelerator import on_accelerator
+from headstart.features.runtime import is_out_of_memory
 from headstart.models.blocks import blocks
 from headstart.models.cut import bytes_per_picture, split
 from headstart.models.layers import leaves
@@ -44,6 +46,7 @@ def fit_stage(session: Session, name: str, model: keras.Model, head: HeadSpec, c
     cut = cut or session.keep(split(model))
     _refuse_boxes_of_vectors(session, name, cut)
     _say_the_price(session, name, cut)
+    _say_what_is_not_written(session)
     session.places(name).prepare()
     views, source = _source(session, name, cut)
     begin = [np.array(weight) for weight in model.get_weights()]
@@ -54,7 +57,7 @@ def fit_stage(session: Session, name: str, model: keras.Model, head: HeadSpec, c
             fitted = _fit(session, name, cut, source, batch_size)
             break
         except Exception as error:
-            if not _is_out_of_memory(error) or batch_size == 1:
+            if not is_out_of_memory(error) or batch_size == 1:
                 raise
             batch_size //= 2
             log.warning("memory has run out, so %s begins again with batches of %d pictures.", name, batch_size)
@@ -91,7 +94,7 @@ def _fit(session: Session, name: str, cut: Cut, source: Source, batch_size: int)
     train = Batches(source, learned.paths, targets, batch_size, recipe.seed, weights, mixing)
     val = Batches(Kept([cut.features]), judged.paths, objective.targets(judged.labels), batch_size)
     optimizer = make_optimizer(recipe, name, len(train), _scales(session))
-    in_16_bits = recipe.mixed_precision == "on" or (recipe.mixed_precision == "auto" and _has_accelerator())
+    in_16_bits = recipe.mixed_precision == "on" or (recipe.mixed_precision == "auto" and on_accelerator())
     with computing_in_16_bits(trainable, in_16_bits):
         return fit(
             trainable,
@@ -118,7 +121,7 @@ def _source(session: Session, name: str, cut: Cut) -> tuple[Views, Source]:
     if views.mode == "none" or not ops:
         return _NO_VIEWS, Kept([cut.features])
     if views.mode == "stream":
-        return views, Streamed(session.keeper.decode, ops, recipe.seed, cut.frozen.runtime.load())
+        return views, Streamed(session.keeper.decode, ops, recipe.seed, cut.frozen.runtime.load(recipe.batch_size))
     return views, Kept(session.keeper.views(cut.frozen, paths, ops, views.count), recipe.seed)
 
 
@@ -152,6 +155,11 @@ def _scales(session: Session) -> dict[int, float]:
     return scales
 
 
+def _say_what_is_not_written(session: Session) -> None:
+    if session.recipe.tensorboard and keras.config.backend() != "tensorflow":
+        log.warning("TensorBoard's logs are written by TensorFlow, which is not the backend here; there will be none.")
+
+
 def _say_the_price(session: Session, name: str, cut: Cut) -> None:
     """What is kept and what is run again in every epoch, before it starts."""
     kept, run = len(cut.parts.frozen.layers), len(cut.parts.trainable.layers)
@@ -180,23 +188,6 @@ def _fitting_batch(session: Session, cut: Cut) -> int:
             *(room / 1e9, batch_size, needed / 1e9),
         )
     return batch_size
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Every backend has an exception of its own; what they share is what they say."""
-    kind, text = type(error).__name__, str(error)
-    if "No space left on device" in text:
-        return False
-    return (
-        isinstance(error, MemoryError)
-        or kind in ("ResourceExhaustedError", "OutOfMemoryError")
-        or "RESOURCE_EXHAUSTED" in text
-        or "OOM when allocating" in text
-    )
-
-
-def _has_accelerator() -> bool:
-    return any(not device.lower().startswith("cpu") for device in keras.distribution.list_devices())
 
 
 def _first_trained(session: Session) -> list[str]:

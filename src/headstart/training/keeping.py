@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 
 import keras
@@ -48,6 +48,11 @@ class Frozen:
     model: keras.Model
     digest: str
     runtime: FrozenRuntime
+
+    def in_f32(self) -> "Frozen":
+        """The same where Keras runs it, as the saved model computes."""
+        identity = replace(self.runtime.identity, precision="f32")
+        return replace(self, runtime=replace(self.runtime, identity=identity, model=self.model))
 
 
 @dataclass
@@ -99,7 +104,8 @@ class Keeper:
         label = "extracting features" if view is None else f"extracting view {view.number + 1}"
         with bar(label, len(chosen), "pictures", self.show) as advance:
             space = self.store.space(self._identity(frozen, view), self._about(frozen, view))
-            features = extract(chosen, self.decode, frozen.runtime.load, space, self.store.stat_cache, advance, view)
+            given = (chosen, self.decode, frozen.runtime.load, space, self.store.stat_cache, advance, view)
+            features = extract(*given, frozen.runtime.batch)
         if self.recipe.strict and features.quarantined:
             first = features.quarantined[0]
             raise DataError(

@@ -1,7 +1,7 @@
 """What the stages of one training have in common, and what each of them leaves."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +201,17 @@ def judge(session: Session, cut: Cut) -> dict[Side, np.ndarray]:
     assert session.data is not None
     single = session.recipe.output == "sigmoid"
     return {side: cut.probabilities(session.side(side), single) for side in session.data.evaluated_sides}
+
+
+def judge_in_f32(session: Session, stage: Stage) -> Stage:
+    """The same stage by what its model says in f32, which is how Keras runs the saved model wherever that is.
+
+    An accelerator computes features in bf16: good enough to learn from, and not what a person will be given.
+    """
+    assert session.data is not None
+    frozen = stage.cut.frozen.in_f32()
+    paths = [path for side in session.data.evaluated_sides for path in session.side(side).paths]
+    features = session.keeper.keep(frozen, paths)
+    session.keeper.refuse_changed(paths, features)
+    cut = replace(stage.cut, frozen=frozen, features=features)
+    return replace(stage, cut=cut, probabilities=judge(session, cut))

@@ -21,13 +21,14 @@ from headstart.models.graft import continue_from, graft_head
 from headstart.recipe import DEFAULT_UNFREEZE
 from headstart.specs import HeadSpec, parse_head
 from headstart.training.fitted import fit_stage
-from headstart.training.session import Session, Stage, finish, judge
+from headstart.training.session import Session, Stage, finish, judge, judge_in_f32
 from headstart.training.solved import extend_stage, solve_stage
 
 log = logging.getLogger(__name__)
 
 
 _SHARES = (0.75, 0.5, 0.25)
+_WORTH_A_WORD = 0.01
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,25 @@ def run_strategy(session: Session, begin: keras.Model | None = None, begin_head:
         return _finetune_further(session, begin, begin_head or HeadSpec("linear"))
     stage = {"head": _head, "finetune": _finetune, "scratch": _scratch}[strategy](session)
     return Outcome(stage, (stage,))
+
+
+def as_saved(session: Session, outcome: Outcome) -> Outcome:
+    """The outcome with the figures of the model as it is saved, where features were computed less exactly.
+
+    A warning says so if that costs the model more than a hundredth of the validation pictures.
+    """
+    kept = outcome.kept
+    if not kept.cut.frozen.runtime.rounds:
+        return outcome
+    exact = judge_in_f32(session, kept)
+    before, after = (_merit(session, stage)[0] for stage in (kept, exact))
+    if after < before - _WORTH_A_WORD:
+        log.warning(
+            "trained on features in bf16, the model has %.4f of the validation pictures right in bf16 and %.4f in f32, "
+            "which is how it is saved. --precision f32 trains it in f32.",
+            *(before, after),
+        )
+    return replace(outcome, kept=replace(exact, details=kept.details | {"accuracy_bf16": before}))
 
 
 def _head(session: Session) -> Stage:
