@@ -24,6 +24,7 @@ FLOORS = [
     "workplace",
     "training",
     "bundle",
+    "auditing",
     "handover",
     "pipeline",
     "__init__",

@@ -5,6 +5,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import ModuleType
 
 from headstart.errors import InputError, MissingExtraError
@@ -43,6 +44,19 @@ def load_keras(what: str) -> None:
 
 def _backend() -> str:
     return f"KERAS_BACKEND={os.environ.get('KERAS_BACKEND', '')}"
+
+
+def require_audit(what: str) -> None:
+    """Make sure that what an audit needs is installed, without importing it.
+
+    Args:
+        what: what needs it, for the message.
+
+    Raises:
+        MissingExtraError: if it is not.
+    """
+    if any(find_spec(name) is None for name in ("imagehash", "cleanlab", "jinja2", "sklearn", "scipy")):
+        raise MissingExtraError(what, "audit")
 
 
 def load_openvino() -> ModuleType:

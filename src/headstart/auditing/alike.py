@@ -3,8 +3,9 @@
 Perceptual hashes of 64 bits that differ in up to seven of them agree, in at least one of four bands of 16 bits, in all
 bits but one (the pigeonhole principle; Norouzi, Punjani and Fleet, Fast Search in Hamming Space with Multi-Index
 Hashing, CVPR 2012). So for each band the hashes are sorted, and each is compared with those that have its own band, or
-one of the 16 that differ in one bit. Where thousands share a band, only the nearest in the order are looked at, which
-bounds the work whatever the pictures: alike pictures still meet, one by one, as links of a chain.
+one of the 16 that differ in one bit. Where thousands share a band, only the nearest in the order are looked at, and a
+picture that was compared in vain too often asks no more, which bounds the work whatever the pictures: alike ones still
+meet, one by one, as links of a chain.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ STEPS = 2 * 4 * 17
 _BAND = 16
 _MASKS = np.array([0, *(1 << bit for bit in range(_BAND))], np.uint64)
 _REACH = 16  # neighbours in the order looked at on either side
+_FEW = 4  # candidates of one picture compared at a time
+_PATIENCE = 24  # comparisons in vain after which a picture asks no more
 _CHUNK = 20_000
 _LEVELS, _CONTRASTS = 4.0, 0.3  # what thumbnails may differ by: grey levels, or a share of their contrast
 
@@ -60,26 +63,55 @@ def find_alike(
         thumbnails: uint8 `(pictures, rows, columns, 3)`.
         advance: told of every step of the search.
     """
-    count = len(hashes)
-    groups = np.arange(count)
-    links: list[np.ndarray] = []
+    search = _Search(thumbnails)
     for is_mirrored, asked in ((False, hashes), (True, mirrored)):
         for lookup in _lookups(hashes):
             for mask in _MASKS:
-                found = [
-                    _confirmed(pairs[groups[pairs[:, 0]] != groups[pairs[:, 1]]], thumbnails, is_mirrored)
-                    for pairs in lookup(asked, mask)
-                ]
-                pairs = np.unique(np.concatenate(found), axis=0) if found else np.zeros((0, 2), int)
-                if len(pairs):
-                    links.append(np.column_stack([pairs, np.full(len(pairs), is_mirrored)]))
-                    groups = _merge(groups, pairs)
+                for pairs, bits in lookup(asked, mask):
+                    search.try_out(pairs, bits, is_mirrored)
                 advance(1)
-    made = np.concatenate(links) if links else np.zeros((0, 3), int)
-    return Alike(groups, made[:, 0], made[:, 1], made[:, 2].astype(bool))
+    return search.result()
 
 
-_Lookup = Callable[[np.ndarray, np.uint64], Iterator[np.ndarray]]
+class _Search:
+    """What has been found so far, and how often pictures have been compared in vain."""
+
+    def __init__(self, thumbnails: np.ndarray):
+        self._thumbnails = thumbnails
+        self._groups = np.arange(len(thumbnails))
+        self._in_vain = np.zeros(len(thumbnails), np.int32)
+        self._links = [np.zeros((0, 3), int)]
+
+    def result(self) -> Alike:
+        """The groups, and the links that made them."""
+        links = np.concatenate(self._links)
+        return Alike(self._groups, links[:, 0], links[:, 1], links[:, 2].astype(bool))
+
+    def try_out(self, pairs: np.ndarray, bits: np.ndarray, is_mirrored: bool) -> None:
+        """Compare the thumbnails of candidates, integer `(pairs, 2)`: who asks and who answers; link those that agree.
+
+        Where there are many, only the nearest few of each are compared, and none of those that were compared so
+        often in vain that they must look like anything.
+        """
+        pairs = self._worth_trying(pairs, bits)
+        agreed = _agree(pairs, self._thumbnails, is_mirrored)
+        self._in_vain += np.bincount(pairs[~agreed, 0], minlength=len(self._in_vain)).astype(np.int32)
+        links = pairs[agreed]
+        if len(links):
+            self._links.append(np.column_stack([links, np.full(len(links), is_mirrored)]))
+            self._groups = _merged(self._groups, links)
+
+    def _worth_trying(self, pairs: np.ndarray, bits: np.ndarray) -> np.ndarray:
+        ones, others = self._groups[pairs[:, 0]], self._groups[pairs[:, 1]]
+        useful = (ones != others) & (self._in_vain[pairs[:, 0]] < _PATIENCE)
+        pairs, bits = pairs[useful], bits[useful]
+        order = np.lexsort((bits, pairs[:, 0]))
+        pairs = pairs[order]
+        rank = np.arange(len(pairs)) - np.searchsorted(pairs[:, 0], pairs[:, 0])
+        return pairs[rank < _FEW]
+
+
+_Lookup = Callable[[np.ndarray, np.uint64], Iterator[tuple[np.ndarray, np.ndarray]]]
 
 
 def _lookups(hashes: np.ndarray) -> Iterator[_Lookup]:
@@ -99,8 +131,10 @@ def _turned(hashes: np.ndarray, turn: np.uint64) -> np.ndarray:
     return hashes if turn == 0 else np.asarray((hashes << turn) | (hashes >> (np.uint64(64) - turn)))
 
 
-def _near(asked: np.ndarray, mask: np.uint64, order: np.ndarray, keys: np.ndarray) -> Iterator[np.ndarray]:
-    """Pairs of pictures, integer `(pairs, 2)`, the lower number first: those asked for and those in the same band."""
+def _near(
+    asked: np.ndarray, mask: np.uint64, order: np.ndarray, keys: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of pictures, integer `(pairs, 2)`, who asks and who is in the band asked for, and the bits that differ."""
     low_bits = np.uint64(64 - _BAND)
     rest = np.uint64((1 << (64 - _BAND)) - 1)
     # Asked in their own order, searches of neighbours hit the same part of the memory.
@@ -115,29 +149,32 @@ def _near(asked: np.ndarray, mask: np.uint64, order: np.ndarray, keys: np.ndarra
         asking = np.repeat(np.arange(len(chunk)), counts)
         offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         neighbours = first[asking] + offsets
-        close = np.bitwise_count(asked[chunk][asking] ^ keys[neighbours]) <= MOST_BITS
-        pairs = np.column_stack([chunk[asking[close]], order[neighbours[close]]])
-        yield np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
+        bits = np.bitwise_count(asked[chunk][asking] ^ keys[neighbours])
+        close = bits <= MOST_BITS
+        yield np.column_stack([chunk[asking[close]], order[neighbours[close]]]), bits[close]
 
 
-def _confirmed(pairs: np.ndarray, thumbnails: np.ndarray, is_mirrored: bool) -> np.ndarray:
-    """The pairs whose thumbnails agree."""
-    good = [pairs[:0]]
+def _agree(pairs: np.ndarray, thumbnails: np.ndarray, is_mirrored: bool) -> np.ndarray:
+    """Bool `(pairs,)`: whether the thumbnails agree."""
+    agreed = np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), _CHUNK):
-        part = pairs[start : start + _CHUNK]
-        ones, others = (thumbnails[part[:, side]].astype(np.float32) for side in (0, 1))
+        part = slice(start, start + _CHUNK)
+        ones, others = (thumbnails[pairs[part, side]].astype(np.float32) for side in (0, 1))
         if is_mirrored:
             others = others[:, :, ::-1]
         contrast = np.minimum(*(pixels.std(axis=(1, 2, 3)) for pixels in (ones, others)))
         apart = np.sqrt(np.square(ones - others).mean(axis=(1, 2, 3)))
-        good.append(part[apart <= np.maximum(_LEVELS, _CONTRASTS * contrast)])
-    return np.concatenate(good)
+        agreed[part] = apart <= np.maximum(_LEVELS, _CONTRASTS * contrast)
+    return agreed
 
 
-def _merge(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Groups once pictures are linked: each group is called by a number of its own."""
-    ones, others = groups[pairs[:, 0]], groups[pairs[:, 1]]
-    size = len(groups)
-    graph = coo_array((np.ones(len(pairs), bool), (ones, others)), shape=(size, size))
-    _, merged = connected_components(graph, directed=False)
-    return np.asarray(merged[groups])
+def _merged(groups: np.ndarray, links: np.ndarray) -> np.ndarray:
+    """The groups once pictures are linked; a merged group has the number of one of those that went into it."""
+    touched, numbered = np.unique(groups[links], return_inverse=True)
+    ones, others = numbered.reshape(-1, 2).T
+    graph = coo_array((np.ones(len(links), bool), (ones, others)), shape=(len(touched), len(touched)))
+    _, components = connected_components(graph, directed=False)
+    _, first = np.unique(components, return_index=True)
+    renamed = np.arange(len(groups))
+    renamed[touched] = touched[first][components]
+    return np.asarray(renamed[groups])

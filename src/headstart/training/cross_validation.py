@@ -42,6 +42,10 @@ class Estimate:
     scale: float
     bias: np.ndarray
 
+    def logits(self, scores: np.ndarray) -> np.ndarray:
+        """Float32 `(pictures, classes)` of scores of the same shape."""
+        return _logits(scores, self.scale, self.bias)
+
     @property
     def loss(self) -> float:
         """Mean log loss."""
