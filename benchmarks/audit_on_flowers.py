@@ -1,11 +1,11 @@
 """What an audit finds of what was planted, and what else it reports: duplicates, wrong labels.
 
-    KERAS_HOME=... python benchmarks/audit_on_flowers.py DATA [--backbones nano,mobilenet_0.25] [--seeds 3] [--keep FOLDER]
+    KERAS_HOME=... python benchmarks/audit_on_flowers.py DATA [--backbones nano,mobilenet_0.25] [--seeds 3]
 
-DATA has train and val folders of class folders. Into a copy of it go 20 exact copies of training pictures among those for
-validation, 20 near ones (encoded again, resized, mirrored), and 30 training pictures under another class. Prints a table
-in Markdown; with --json the same as one object. What is in DATA already counts as a false alarm, whether it is one or
-not: the row without plants says what that is.
+DATA has train and val folders of class folders. Into a copy of it go 20 exact copies of training pictures among those
+for validation, 20 near ones (encoded again, resized, mirrored), and 30 training pictures under another class. Prints a
+table in Markdown; with --json the same as a list. What is in DATA already counts as reported besides, whether it is a
+false alarm or not: the row without plants says what that is.
 """
 
 import argparse
@@ -111,8 +111,8 @@ def main() -> None:
         return
     print(f"{arguments.data.name}; {os.cpu_count()} cores, {platform.machine()}, {datetime.now(UTC).date()}\n")
     print("found of planted, and groups or pictures reported besides\n")
-    print("| backbone | seed | exact | besides | near | besides | wrong labels | besides | of the first 30 | outliers | s |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    columns = ("exact", "besides", "near", "besides", "wrong labels", "besides", "of the first 30", "outliers", "s")
+    print(f"| backbone | seed | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 2)}")
     for row in results:
         cells = [row["backbone"], "nothing planted" if row["seed"] < 0 else row["seed"]]
         for kind in ("exact", "near", "wrong"):

@@ -162,7 +162,8 @@ def _agree(pairs: np.ndarray, thumbnails: np.ndarray, is_mirrored: bool) -> np.n
         ones, others = (thumbnails[pairs[part, side]].astype(np.float32) for side in (0, 1))
         if is_mirrored:
             others = others[:, :, ::-1]
-        contrast = np.minimum(*(pixels.std(axis=(1, 2, 3)) for pixels in (ones, others)))
+        # Of each channel by itself: a red picture is not rich in contrast because it is not green.
+        contrast = np.sqrt(np.minimum(*(pixels.var(axis=(1, 2)).mean(axis=1) for pixels in (ones, others))))
         apart = np.sqrt(np.square(ones - others).mean(axis=(1, 2, 3)))
         agreed[part] = apart <= np.maximum(_LEVELS, _CONTRASTS * contrast)
     return agreed

@@ -21,6 +21,7 @@ FAR = 4.0
 GIVEAWAYS = 50
 """Pictures named for each comparison of sides, at most."""
 
+_LEAST_SPREAD = 0.02  # of the logarithm: where all distances are nearly the same, a little more is nothing odd
 _REFERENCES = 5000  # pictures that distances are measured to; beyond that, all of them tell hardly more
 _FEWEST = 20  # pictures without which nothing is worth estimating
 
@@ -32,24 +33,25 @@ def labels(subject: Subject, vectors: Vectors, seed: int) -> Check:
     """
     rows = vectors.rows[[subject.sides[row] != "new" for row in vectors.rows]]
     names = [str(subject.pictures[row].label) for row in rows]
-    present, numbers = np.unique(np.array(names, object), return_inverse=True) if names else ((), np.zeros(0, int))
+    present, numbers = np.unique(np.array(names, str), return_inverse=True)
     folds = _folds(numbers, subject.units[rows], seed)
-    held = folds >= 0
+    held = np.flatnonzero(folds >= 0)
     findings: list[Finding] = []
-    if held.sum() >= _FEWEST and len(np.unique(numbers[held])) > 1:
+    summary = "There are too few pictures to tell."
+    if len(held) >= _FEWEST and len(np.unique(numbers[held])) > 1:
         with bar("looking for wrong labels", STEPS["auto"] + FOLDS, "fits", subject.show) as advance:
             said = held_out_probabilities(vectors.of(rows), numbers, folds, seed, advance)
-        for place in _suspects(numbers[held], said[held]):
-            row, own, rival = (np.flatnonzero(held)[place], numbers[held][place], int(said[held][place].argmax()))
-            if rival != own:
-                findings.append(_label_finding(subject, int(rows[row]), str(present[rival]), said[row], own, rival))
-    summary = f"{len(findings):,} of {held.sum():,} labels are likely wrong."
+        suspects = held[_suspects(numbers[held], said[held])]
+        # Where its own class is the most probable one all the same, it is unsure, but of no other class.
+        suspects = suspects[said[suspects].argmax(axis=1) != numbers[suspects]]
+        findings = [_label_finding(subject, int(rows[i]), numbers[i], said[i], present) for i in suspects]
+        summary = f"{len(findings):,} of {len(held):,} labels are likely wrong."
     return Check(
         "labels",
         "Likely label errors",
         "Heads that had not seen these pictures are sure of another class. Some are wrong labels, some hard pictures: "
         "look at them one by one.",
-        summary if held.any() else "There are too few pictures to tell.",
+        summary,
         tuple(findings),
         len(findings),
     )
@@ -65,18 +67,19 @@ def _suspects(numbers: np.ndarray, said: np.ndarray) -> np.ndarray:
     """The places of labels with issues, the worst first."""
     from cleanlab.filter import find_label_issues
 
-    return np.asarray(
-        find_label_issues(numbers, said, return_indices_ranked_by="normalized_margin", n_jobs=1), dtype=int
-    )
+    # Of cleanlab's ways to choose as many as it estimates there are, this has the fewest false alarms: docs/audit.md.
+    how = {"filter_by": "low_self_confidence", "return_indices_ranked_by": "self_confidence"}
+    return np.asarray(find_label_issues(numbers, said, n_jobs=1, **how), dtype=int)
 
 
-def _label_finding(subject: Subject, row: int, better: str, said: np.ndarray, own: int, rival: int) -> Finding:
+def _label_finding(subject: Subject, row: int, own: int, said: np.ndarray, names: np.ndarray) -> Finding:
+    rival = int(said.argmax())
     figures = {
-        "suggested": better,
+        "suggested": str(names[rival]),
         "probability": round(float(said[own]), 4),
         "suggested_probability": round(float(said[rival]), 4),
     }
-    why = f"{subject.pictures[row].label!r} has {said[own]:.0%}, {better!r} {said[rival]:.0%}"
+    why = f"{str(names[own])!r} has {said[own]:.0%}, {str(names[rival])!r} {said[rival]:.0%}"
     return Finding("label", (subject.pictured(row),), why, figures)
 
 
@@ -88,25 +91,24 @@ def outliers(subject: Subject, vectors: Vectors, seed: int) -> Check:
     median and median absolute deviation.
     """
     rows = vectors.rows[[subject.sides[row] != "new" for row in vectors.rows]]
-    findings = []
+    findings: list[Finding] = []
+    summary = "There are too few pictures to tell."
     if len(rows) >= _FEWEST:
         distances = np.log(_distances(vectors, rows, subject.likeness.near, seed))
         middle = np.median(distances)
-        spread = max(1.4826 * float(np.median(np.abs(distances - middle))), 0.02)
+        spread = max(1.4826 * float(np.median(np.abs(distances - middle))), _LEAST_SPREAD)
         far = (distances - middle) / spread
-        for place in np.argsort(-far):
-            if far[place] <= FAR:
-                break
+        order = np.argsort(-far, kind="stable")
+        for place in order[far[order] > FAR]:
             why = f"{np.exp(distances[place] - middle):.1f} times as far from its neighbours as is usual"
             figures = {"deviations": round(float(far[place]), 2)}
             findings.append(Finding("outlier", (subject.pictured(int(rows[place])),), why, figures))
+        summary = f"{len(findings):,} of {len(rows):,} are unlike all others."
     return Check(
         "outliers",
         "Outliers",
         "Unlike all other pictures, whatever their class: wrong crops, logos, screenshots, or the one rare case.",
-        f"{len(findings):,} of {len(rows):,} are unlike all others."
-        if len(rows) >= _FEWEST
-        else "There are too few pictures to tell.",
+        summary,
         tuple(findings),
         len(findings),
     )

@@ -37,12 +37,14 @@ RECORD = np.dtype(
 
 `problem` says, in UTF-8, why it cannot be decoded, and is empty where it can; then `format` is Pillow's name of the
 format, `height` and `width` are those of the upright picture in pixels, `hash` and `mirrored` the perceptual hashes of
-the picture and its mirror image, and `thumbnail` the whole picture, RGB, squeezed into a square.
+the picture and its mirror image, for a picture of one colour of that colour, and `thumbnail` is the whole picture, RGB,
+squeezed into a square.
 """
 
 _VERSION = 1  # raise it when the meaning of a record changes
 _SQUARE = DecodeRecipe(96, 96, "stretch")
 _HASHED = 32  # rows and columns that a DCT hash begins from
+_FLAT = 3.0  # grey levels of contrast, below which a picture is blank
 _BATCH = 1024
 
 
@@ -123,9 +125,12 @@ def _record(data: bytes, digest: str) -> np.ndarray:
         record["problem"] = str(error).encode(errors="replace")
     else:
         # Averaged from more pixels than are needed, so that copies of other sizes come out the same.
-        small = _averaged(pixels, _HASHED)
-        record["hash"], record["mirrored"] = _hash(small), _hash(small[:, ::-1])
-        record["thumbnail"] = _averaged(pixels, THUMBNAIL)
+        small, thumbnail = _averaged(pixels, _HASHED), _averaged(pixels, THUMBNAIL)
+        if thumbnail.std(axis=(0, 1)).max() < _FLAT:
+            record["hash"] = record["mirrored"] = _colour_hash(thumbnail)
+        else:
+            record["hash"], record["mirrored"] = _hash(small), _hash(small[:, ::-1])
+        record["thumbnail"] = thumbnail
     return record.view(np.uint8)
 
 
@@ -137,6 +142,15 @@ def _hash(pixels: np.ndarray) -> np.uint64:
     """The 64 bits of a DCT hash."""
     bits = imagehash.phash(Image.fromarray(np.ascontiguousarray(pixels))).hash
     return np.uint64(int.from_bytes(np.packbits(bits).tobytes(), "big"))
+
+
+def _colour_hash(pixels: np.ndarray) -> np.uint64:
+    """64 bits for a picture of one colour, whose DCT would be noise: the more of a channel, the more bits are set.
+
+    Colours that are nearly the same differ in one bit or two.
+    """
+    filled = (pixels.mean(axis=(0, 1)) * (64 // 3) / 255).round().astype(int)
+    return np.uint64(sum(((1 << int(bits)) - 1) << (64 // 3 * channel) for channel, bits in enumerate(filled)))
 
 
 def _as_they_are(*batch: np.ndarray) -> list[np.ndarray]:

@@ -166,5 +166,6 @@ def groups(subject: Subject) -> Check | None:
 
 def _from_each_side(subject: Subject, rows: list[int]) -> list[int]:
     """One picture of each side, and then the others."""
-    first = list({subject.sides[row]: row for row in reversed(rows)}.values())
+    sides = [subject.sides[row] for row in rows]
+    first = [row for place, row in enumerate(rows) if sides.index(sides[place]) == place]
     return [*first, *(row for row in rows if row not in first)]

@@ -31,8 +31,8 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 _SIDE = 112  # rows or columns of a thumbnail
 _QUALITY = 72
-_PAGE_PICTURES = 1500  # more than that is nothing to look at
-_PAGE_BYTES = 4_000_000  # of thumbnails; with the text the page stays below 5 MB
+_PAGE_PICTURES = 1000  # more than that is nothing to look at
+_PAGE_BYTES = 3_500_000  # of thumbnails; with the text the page stays below 5 MB
 _MEMBERS = 6
 _LONGEST = 200
 _HINT = "Free some space there, or give another --out."
