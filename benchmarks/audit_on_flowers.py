@@ -69,7 +69,7 @@ def audit(data: Path, *options: str) -> dict[str, Any]:
 
 def count(found: dict[str, Any], planted: dict[str, set[str]]) -> dict[str, Any]:
     """How much of what was planted was found, and how much else was reported."""
-    result: dict[str, Any] = {"auc": found["checks"]["shift"]["summary"], "seconds": round(found["seconds"], 1)}
+    result: dict[str, Any] = {"shift": found["checks"]["shift"]["summary"], "seconds": round(found["seconds"], 1)}
     for check, kind in (("exact", "exact"), ("near", "near"), ("labels", "wrong")):
         findings = found["checks"][check]["findings"]
         hits, others = set(), 0

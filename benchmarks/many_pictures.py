@@ -44,7 +44,8 @@ from headstart.images.sources import list_labelled
 data = sys.argv[1]
 started = time.perf_counter()
 {step}
-print(json.dumps([time.perf_counter() - started, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps([time.perf_counter() - started, time.process_time(), peak]))
 """
 
 
@@ -77,9 +78,8 @@ def main() -> None:
     parser.add_argument("--folder", help="For pictures and stores.  [default: a temporary one]")
     arguments = parser.parse_args()
     counts = [int(text) for text in arguments.counts.split(",")]
-    print(
-        f"{os.cpu_count()} cores, {platform.machine()}, {datetime.now(UTC).date()}; seconds / of the processor / peak MB\n"
-    )
+    machine = f"{os.cpu_count()} cores, {platform.machine()}"
+    print(f"{machine}, {datetime.now(UTC).date()}; seconds / of the processor / peak MB\n")
     names = [name for name in STEPS if name != "with features" or arguments.features_up_to]
     print("| pictures | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 1))
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
