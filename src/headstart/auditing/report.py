@@ -46,10 +46,9 @@ def check_folder(out: str | os.PathLike[str], data: str | os.PathLike[str]) -> P
         StorageError: if nothing can be written there.
     """
     folder = Path(out)
-    ours = {PAGE, *TABLES}
-    if folder.is_dir() and {entry.name for entry in folder.iterdir()} <= ours:
-        for entry in folder.iterdir():
-            entry.unlink()
+    there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if there and there <= {PAGE, *TABLES}:
+        return folder.resolve()
     return check_place(folder, data)
 
 
