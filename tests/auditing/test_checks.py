@@ -160,13 +160,15 @@ def test_new_pictures_are_compared_with_those_to_learn_from(sides, tmp_path, pla
     write_picture(tmp_path / "new" / "once.png", patchwork(900))
     copy(tmp_path / "new" / "once.png", tmp_path / "new" / "twice.png")
     (tmp_path / "new" / "bad.png").write_text("broken")
+    copy(sides / "val" / "dog" / "01.png", tmp_path / "new" / "of val.png")
     audit = plain_audit(sides, against=tmp_path / "new")
     assert [(finding.why, finding.pictures[1].side) for finding in audit.check("exact").findings] == [
         ("across sides", "new"),
         ("across sides", "new"),
+        ("on new and val", "new"),
     ]
     assert audit.check("unreadable").findings[0].pictures[0].side == "new"
-    assert audit.files == 41
+    assert audit.files == 42
 
 
 @pytest.mark.parametrize("form", ["zip", "csv"])

@@ -6,6 +6,7 @@ import pytest
 import headstart
 from headstart.auditing.domains import auc_with_interval, separate
 from headstart.auditing.learned import _folds
+from headstart.auditing.vectors import Vectors
 from headstart.training.solve import held_out_probabilities
 from tests.auditing.conftest import copy, patchwork
 from tests.conftest import make_picture, write_picture
@@ -85,6 +86,13 @@ def test_too_few_pictures_are_said_to_be_too_few(tmp_path):
     assert found.check("outliers").summary == "There are too few pictures to tell."
     assert found.check("shift").summary == "Too few pictures to compare train with val."
     assert found.found == 0
+
+
+def test_features_are_found_by_row_whatever_the_order():
+    vectors = Vectors(np.array([1, 4, 6]), np.array([[10], [40], [60]], np.float16))
+    assert vectors.of(np.array([6, 1, 4])).ravel().tolist() == [60, 10, 40]
+    assert vectors.of(np.array([1, 4, 6])).ravel().tolist() == [10, 40, 60]
+    assert vectors.of(np.array([4])).ravel().tolist() == [40]
 
 
 def test_folds_divide_no_unit():

@@ -8,7 +8,7 @@ import numpy as np
 from headstart.auditing.findings import Check, Finding
 from headstart.auditing.subject import Subject
 
-_RANKS = ("across sides", "different labels", "same side and label")
+_RANKS = ("across sides", "different labels", "others")
 
 
 def exact(subject: Subject) -> Check:
@@ -68,6 +68,9 @@ def _finding(subject: Subject, rows: list[int], kind: str) -> tuple[int, Finding
     shown = learned[:1] + others[:1] if rank == 0 else _of_two_labels(subject, rows) if rank == 1 else []
     ordered = [*shown, *(row for row in rows if row not in shown)]
     why = _RANKS[rank] + (" and different labels" if rank == 0 and len(labels) > 1 else "")
+    if rank == 2:
+        sides = sorted({str(subject.sides[row]) for row in rows})
+        why = "same side and label" if len(sides) == 1 else f"on {' and '.join(sides)}"
     return rank, Finding(kind, tuple(map(subject.pictured, ordered)), why, {"rank": _RANKS[rank], "size": len(rows)})
 
 

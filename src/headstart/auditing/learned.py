@@ -67,7 +67,7 @@ def _suspects(numbers: np.ndarray, said: np.ndarray) -> np.ndarray:
     """The places of labels with issues, the worst first."""
     from cleanlab.filter import find_label_issues
 
-    # Of cleanlab's ways to choose as many as it estimates there are, this has the fewest false alarms: docs/audit.md.
+    # Of cleanlab's filters this had the fewest false alarms: docs/design/audit.md.
     how = {"filter_by": "low_self_confidence", "return_indices_ranked_by": "self_confidence"}
     return np.asarray(find_label_issues(numbers, said, n_jobs=1, **how), dtype=int)
 

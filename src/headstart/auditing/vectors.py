@@ -32,6 +32,8 @@ class Vectors:
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """The features of some pictures that have them, float16 `(rows, width)`."""
+        if np.array_equal(rows, self.rows):  # of all of them: no copy
+            return self.values
         return np.asarray(self.values[np.searchsorted(self.rows, rows)])
 
 
