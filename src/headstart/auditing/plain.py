@@ -12,7 +12,7 @@ from headstart.images.dataset import IMBALANCE
 
 _SAME_FORMAT = {"MPO": "JPEG"}  # a JPEG with more pictures behind the first
 _KINDS = {"the file is empty": "empty", "not a picture in a known format": "no picture"}
-_LEAST_FACTOR = 2.0  # a picture is not odd before its sides, or its aspect ratio, are so many times the usual
+_LEAST_FACTORS = {"size": 3.0, "aspect": 2.0}  # what a picture must be off by at least, as a factor, to be odd
 _SPREADS = 4.0  # robust standard deviations
 
 
@@ -79,7 +79,7 @@ def sizes(subject: Subject) -> Check:
         "aspect": (width / np.maximum(height, 1), "wider", "narrower"),
     }
     for kind, (values, more, less) in measures.items():
-        factors, odd = _odd(values)
+        factors, odd = _odd(values, _LEAST_FACTORS[kind])
         for place in np.flatnonzero(odd):
             factor = float(np.exp(abs(factors[place])))
             why = f"{factor:.1f} times {more if factors[place] > 0 else less} than the usual picture"
@@ -98,12 +98,12 @@ def sizes(subject: Subject) -> Check:
     )
 
 
-def _odd(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far each is from the median, as a logarithm, and whether that is far: by the spread, and at least twice."""
+def _odd(values: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """How far each is from the median, as a logarithm, and whether that is far: by the spread, and by a factor."""
     logs = np.log(np.maximum(values, 1e-9))
     apart = logs - (np.median(logs) if len(logs) else 0.0)
     spread = 1.4826 * np.median(np.abs(apart)) if len(logs) else 0.0
-    return apart, np.abs(apart) > max(np.log(_LEAST_FACTOR), _SPREADS * spread)
+    return apart, np.abs(apart) > max(np.log(least), _SPREADS * spread)
 
 
 def imbalance(subject: Subject) -> Check:
