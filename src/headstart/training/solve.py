@@ -32,7 +32,7 @@ STEPS = {"linear": FOLDS, "kernel": FOLDS * (len(GAMMA_FACTORS) + 1), "auto": FO
 
 _SEARCH_LANDMARKS = 1000  # with so many, the best gamma is already where it is with more
 _SEARCH_ROWS = 4000
-_FITTED_ROWS = 20_000
+_FITTED_ROWS = 10_000
 
 
 @dataclass(frozen=True)
