@@ -25,6 +25,7 @@ FLOORS = [
     "training",
     "bundle",
     "submission",
+    "auditing",
     "handover",
     "pipeline",
     "folds",

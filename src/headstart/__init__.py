@@ -14,9 +14,10 @@ first used, and need `headstart[train]`.
 import os
 from typing import TYPE_CHECKING, Any
 
+from headstart.auditing.findings import SHOWN, Audit
 from headstart.bundle import Evaluation, Prediction, Run
 from headstart.errors import HeadstartError, InputError
-from headstart.loading import load_keras
+from headstart.loading import load_keras, require_audit
 from headstart.recipe import Recipe
 from headstart.workplace import unfinished
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Audit",
     "Evaluation",
     "HeadstartError",
     "InputError",
@@ -35,6 +37,7 @@ __all__ = [
     "Prediction",
     "Recipe",
     "Run",
+    "audit",
     "backbones",
     "cross_validate",
     "evaluate",
@@ -110,6 +113,45 @@ def resume(run: str | os.PathLike[str], *, progress: bool = True) -> Run:
     from headstart.pipeline import train as run_pipeline
 
     return run_pipeline(recipe, show=progress)
+
+
+def audit(
+    data: str | os.PathLike[str],
+    *,
+    against: str | os.PathLike[str] | None = None,
+    backbone: str = "nano",
+    features: bool = True,
+    out: str | os.PathLike[str] | None = None,
+    max_shown: int = SHOWN,
+    progress: bool = True,
+    **choices: Any,
+) -> Audit:
+    """Look at pictures and labels before anything is learned from them.
+
+    Args:
+        data: what `train` takes.
+        against: new pictures, labelled or not, to compare the training pictures with: a folder, zip or file.
+        backbone: whose features are compared.
+        features: whether to compute features; without them there are fewer checks, and Keras is not needed.
+        out: folder to write the page and the tables to; None for neither.
+        max_shown: findings of each check on the page.
+        progress: whether to draw progress bars on a terminal.
+        **choices: of the fields of `Recipe` those that say how data is read and split, and how features are computed.
+
+    Raises:
+        InputError: if anything that was given cannot be used.
+        MissingExtraError: if what an audit needs is not installed, or Keras where features are wanted.
+    """
+    require_audit("headstart audit")
+    recipe = Recipe(data=os.fspath(data), backbone=backbone, strategy="head", **choices)
+    from headstart.auditing.audit import run_audit
+    from headstart.auditing.report import check_folder, write_report
+
+    folder = None if out is None else check_folder(out, data)
+    found = run_audit(recipe, against, features, progress)
+    if folder is not None:
+        write_report(found, folder, max_shown, progress)
+    return found
 
 
 def load(run: str | os.PathLike[str]) -> Run:

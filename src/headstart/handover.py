@@ -168,6 +168,7 @@ def write_metrics(
         "backbone": recipe.backbone,
         "head": kept.head.text,
         "duplicates_across_sides": len(data.across_sides),
+        "data": recipe.data,
         "classes": list(data.classes),
         "trainable_params": _count(model.trainable_weights),
         "non_trainable_params": _count(model.non_trainable_weights),

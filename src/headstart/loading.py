@@ -80,6 +80,19 @@ def is_installed(module: str) -> bool:
     return sys.modules.get(module) is not None or (module not in sys.modules and find_spec(module) is not None)
 
 
+def require_audit(what: str) -> None:
+    """Make sure that what an audit needs is installed, without importing it.
+
+    Args:
+        what: what needs it, for the message.
+
+    Raises:
+        MissingExtraError: if it is not.
+    """
+    if any(find_spec(name) is None for name in ("imagehash", "cleanlab", "jinja2", "sklearn", "scipy")):
+        raise MissingExtraError(what, "audit")
+
+
 def load_openvino() -> ModuleType:
     """Import OpenVINO without its telemetry.
 

@@ -15,11 +15,9 @@ from headstart.features.store import Store
 from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
 from headstart.images.dataset import check_shares
 from headstart.images.decode import DecodeRecipe
-from headstart.images.groups import group_by_name
+from headstart.images.given import listed, shares_of
 from headstart.images.labels import read_labels
-from headstart.images.manifest import read_manifest
 from headstart.images.pictures import Listing
-from headstart.images.sources import list_labelled
 from headstart.images.split import Shares
 from headstart.models.assemble import Network, build_network
 from headstart.models.backbones import Backbone, backbones, find_backbone
@@ -29,13 +27,11 @@ from headstart.models.imagenet import imagenet_classifier, imagenet_labels
 from headstart.models.standardise import Standardisation
 from headstart.progress import waiting
 from headstart.recipe import Recipe
-from headstart.specs import HeadSpec, parse_fold, parse_head
+from headstart.specs import HeadSpec, parse_head
 from headstart.training.keeping import Keeper
 from headstart.training.session import Session
 from headstart.training.strategies import Outcome, as_saved, run_strategy
 from headstart.workplace import Workplace, check_place, working_in
-
-_USUAL_SHARE = 0.2  # of validation pictures, where val is a folder and so no share
 
 
 def train(recipe: Recipe, show: bool = False) -> Run:
@@ -55,7 +51,7 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     """
     started = time.perf_counter()
     recipe.check(backbones())
-    listing, shares = _list(recipe), _shares(recipe)
+    listing, shares = _list(recipe), shares_of(recipe)
     check_shares(listing, shares)
     run = check_place(recipe.out or Path(tempfile.mkdtemp(prefix="headstart-")) / "run", recipe.data)
     store = Store()
@@ -81,24 +77,10 @@ class _Begun:
 
 
 def _list(recipe: Recipe) -> Listing:
-    val, test = (place if isinstance(place, str) else None for place in (recipe.val, recipe.test))
-    classes: Sequence[str] | None = read_labels(recipe.labels) if recipe.labels else None
-    if recipe.extend_imagenet:
-        folders = list_labelled(recipe.data, val, test, None, recipe.label_pattern).classes
-        classes = _behind_imagenet(folders, classes)
-    listing = list_labelled(recipe.data, val, test, classes, recipe.label_pattern)
-    return listing if recipe.group_by is None else group_by_name(listing, recipe.group_by)
-
-
-def _shares(recipe: Recipe) -> Shares:
-    """How the pictures are divided where no folder does it."""
-    return Shares(
-        recipe.val if isinstance(recipe.val, float) else _USUAL_SHARE,
-        recipe.test if isinstance(recipe.test, float) else None,
-        recipe.seed,
-        None if recipe.fold is None else parse_fold(recipe.fold),
-        {} if recipe.split is None else read_manifest(recipe.split),
-    )
+    if not recipe.extend_imagenet:
+        return listed(recipe)
+    folders = listed(replace(recipe, labels=None, group_by=None)).classes
+    return listed(recipe, _behind_imagenet(folders, read_labels(recipe.labels) if recipe.labels else None))
 
 
 def _behind_imagenet(folders: Sequence[str], listed: Sequence[str] | None) -> list[str]:

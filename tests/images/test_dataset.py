@@ -101,7 +101,7 @@ def test_groups_in_names_keep_pictures_together(pictures, caplog):
     sides = {(e.picture.group, e.side) for e in made_of.examples}
     assert len(sides) == len({group for group, _ in sides}) == 4
     assert {side for _, side in sides} == {"train", "val"}
-    made_of.warn_of_leaks()
+    made_of.warn("data")
     assert not caplog.records
 
 
@@ -124,9 +124,22 @@ def test_groups_that_folders_put_on_both_sides_are_reported(pictures, tmp_path, 
     pictures(at="data/val", first=500, cat=2, dog=2)
     for file in (tmp_path / "data").rglob("*.png"):
         file.rename(file.with_name(f"{file.parent.name}_{file.name}"))
-    made(group_by_name(list_labelled(tmp_path / "data"), "{group}_*")).warn_of_leaks()
+    made(group_by_name(list_labelled(tmp_path / "data"), "{group}_*")).warn("my data")
     assert caplog.messages == [
-        "2 groups are both trained on and evaluated on, as 'cat': the figures flatter the model."
+        "2 groups are both trained on and evaluated on, as 'cat': the figures flatter the model. "
+        "`headstart audit 'my data'` shows them."
+    ]
+
+
+def test_a_class_with_ten_times_fewer_pictures_than_the_largest_is_warned_of(pictures, tmp_path, caplog):
+    pictures(at="data/train", cat=20, dog=3, hen=2)
+    pictures(at="data/val", first=500, cat=2, dog=2, hen=2)
+    data = made(list_labelled(tmp_path / "data"))
+    assert data.learned == {"cat": 20, "dog": 3, "hen": 2}
+    data.warn("data")
+    assert caplog.messages == [
+        "1 classes have 10 times fewer pictures than the largest or less, 'hen' has 2: accuracy hardly shows how they "
+        "fare. `headstart audit data` counts them."
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from headstart import __version__
+from headstart.cli.audit import audit
 from headstart.cli.backbones import backbones
 from headstart.cli.cache import cache
 from headstart.cli.demo import demo
@@ -77,5 +78,5 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-for command in (train, evaluate, predict, layers, backbones, cache, demo):
+for command in (audit, train, evaluate, predict, layers, backbones, cache, demo):
     cli.add_command(command)

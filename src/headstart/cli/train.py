@@ -192,7 +192,9 @@ def print_result(metrics: dict[str, Any]) -> None:
     )
     run = metrics["run"]
     if metrics["quarantined"]:
-        say("[yellow]{} files were left out[/]; see {}/quarantine.csv for why.", f"{metrics['quarantined']:,}", run)
+        audit = f"headstart audit {shlex.quote(metrics['data'])}"
+        left_out = f"{metrics['quarantined']:,}"
+        say("[yellow]{} files were left out[/]; {}/quarantine.csv says why, `{}` more.", left_out, run, audit)
     if metrics["interrupted"]:
         say(
             "[yellow]Interrupted[/]: this is the best so far. Go on with:\n  headstart train --resume {}",

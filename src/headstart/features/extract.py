@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
+Make = Callable[[bytes, str], np.ndarray]
+"""Makes an array of a file's bytes and their digest, on a thread; raises `UndecodableError` where it cannot."""
+
 
 @dataclass
 class Extraction:
@@ -98,9 +101,35 @@ def extract(
     Raises:
         StorageError: if the store cannot be written. What was written before stays.
     """
+    return keep(paths, _decoder(recipe, view), load_runtime, space, stat_cache, advance, size)
+
+
+def keep(
+    paths: Sequence[str],
+    make: Make,
+    load_runtime: Callable[[], Runtime],
+    space: Space,
+    stat_cache: StatCache,
+    advance: Advance = lambda count: None,
+    size: int = BATCH,
+) -> Extraction:
+    """Make sure that the store has what follows from every file: `extract`, whatever is made of a file.
+
+    Args:
+        paths: the files.
+        make: what is made of each, all of one shape and type; see `Make`.
+        load_runtime: gives what turns a batch of these into the arrays that are kept.
+        space: where they are kept.
+        stat_cache: digests of files that have not changed.
+        advance: told of every file that is done with.
+        size: files for each write to the store.
+
+    Raises:
+        StorageError: if the store cannot be written. What was written before stays.
+    """
     result = Extraction(space.refresh())
     runtime: Runtime | None = None
-    for batch in in_batches(_load_missing(paths, recipe, view, stat_cache, result, advance, 2 * size), size):
+    for batch in in_batches(_load_missing(paths, make, stat_cache, result, advance, 2 * size), size):
         runtime = runtime or load_runtime()
         pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
         space.append([str(picture.digest) for picture in batch], runtime(pixels))
@@ -109,7 +138,7 @@ def extract(
     lost = set(space.discard_damaged(sorted(set(result.digests.values()))))
     if lost:
         again = [path for path, digest in result.digests.items() if digest in lost]
-        repaired = extract(again, recipe, load_runtime, space, stat_cache, view=view, size=size)
+        repaired = keep(again, make, load_runtime, space, stat_cache, size=size)
         result.extracted += repaired.extracted
         result.quarantined += repaired.quarantined
         result.digests = {path: d for path, d in result.digests.items() if d not in lost} | repaired.digests
@@ -132,7 +161,8 @@ def load_pictures(
     Yields:
         Each path with its pixels, uint8 `(height, width, 3)`, or the reason why there are none.
     """
-    for loaded in _in_order(paths, lambda path: _load(path, recipe, view), ahead):
+    make = _decoder(recipe, view)
+    for loaded in _in_order(paths, lambda path: _load(path, make), ahead):
         yield loaded.path, loaded.pixels if loaded.pixels is not None else Quarantined(loaded.path, loaded.reason)
 
 
@@ -152,7 +182,7 @@ def hash_pictures(
     """
     digests: dict[str, str] = {}
     unreadable: list[Quarantined] = []
-    for loaded in _look_at(paths, stat_cache, lambda path, known: _load(path, None, None, known)):
+    for loaded in _look_at(paths, stat_cache, lambda path, known: _load(path, None, known)):
         if loaded.digest is None:
             unreadable.append(Quarantined(loaded.path, loaded.reason))
         else:
@@ -171,8 +201,7 @@ def _required(content: np.ndarray | Quarantined) -> np.ndarray:
 
 def _load_missing(
     paths: Sequence[str],
-    recipe: DecodeRecipe,
-    view: View | None,
+    make: Make,
     stat_cache: StatCache,
     result: Extraction,
     advance: Advance,
@@ -181,7 +210,7 @@ def _load_missing(
     """Yield the pictures whose features must be computed, each content once; note the others."""
     pending: set[str] = set()
     is_kept = result.space.__contains__
-    for loaded in _look_at(paths, stat_cache, lambda path, known: _load(path, recipe, view, known, is_kept), ahead):
+    for loaded in _look_at(paths, stat_cache, lambda path, known: _load(path, make, known, is_kept), ahead):
         if loaded.digest is None:
             result.quarantined.append(Quarantined(loaded.path, loaded.reason))
             advance(1)
@@ -220,28 +249,29 @@ def _recall(paths: Sequence[str], stat_cache: StatCache) -> dict[str, _Known]:
     return {path: (stats[path], digest) for path, digest in stat_cache.lookup(stats).items()}
 
 
+def _decoder(recipe: DecodeRecipe, view: View | None) -> Make:
+    return lambda data, digest: decode(data, recipe, view, digest)
+
+
 def _load(
     path: str,
-    recipe: DecodeRecipe | None,
-    view: View | None,
+    make: Make | None,
     known: _Known | None = None,
     is_kept: Callable[[str], bool] = lambda digest: False,
 ) -> _Loaded:
     """Read one file, unless its digest is known and enough; decode it, unless it is kept. Runs on a thread."""
-    if known is not None and (recipe is None or is_kept(known[1])):
+    if known is not None and (make is None or is_kept(known[1])):
         return _Loaded(path, known[1])
     try:
         with reading(size_of(path)):
-            return _read(path, recipe, view, known, is_kept)
+            return _read(path, make, known, is_kept)
     except OSError as error:
         return _Loaded(path, reason=f"cannot be read: {error.strerror or error}")
     except UndecodableError as error:
         return _Loaded(path, reason=str(error))
 
 
-def _read(
-    path: str, recipe: DecodeRecipe | None, view: View | None, known: _Known | None, is_kept: Callable[[str], bool]
-) -> _Loaded:
+def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[[str], bool]) -> _Loaded:
     """What `_load` does with a file that has to be read.
 
     Raises:
@@ -253,9 +283,9 @@ def _read(
     unchanged = known is not None and known[0] == stat == stat_of(path)
     digest = known[1] if known is not None and unchanged else picture_digest(data)
     fresh = None if unchanged else stat
-    if recipe is None or is_kept(digest):
+    if make is None or is_kept(digest):
         return _Loaded(path, digest, stat=fresh)
-    return _Loaded(path, digest, decode(data, recipe, view, digest), fresh)
+    return _Loaded(path, digest, make(data, digest), fresh)
 
 
 def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded], ahead: int = 2 * BATCH) -> Iterator[_Loaded]:

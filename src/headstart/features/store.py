@@ -229,7 +229,7 @@ class Space:
             if bad:
                 damaged += [key_at[name, row] for row in bad]
                 with suppress(FileNotFoundError):  # another process has done so
-                    self._rewrite([name])
+                    self._rewrite({name})
         for key in damaged:
             self._where.pop(key, None)
         if damaged:
@@ -252,7 +252,7 @@ class Space:
         for group in _groups_up_to(small, self._size_of, _MERGED_SHARD_BYTES):
             # Another process may be merging the same shards: whoever finds one gone leaves it to the other.
             with suppress(FileNotFoundError, SafetensorError):
-                self._rewrite(group)
+                self._rewrite(set(group))
 
     def remove_leftovers(self) -> int:
         """Remove temporary files that killed writers left; returns the bytes freed."""
@@ -265,7 +265,7 @@ class Space:
                     freed += found.st_size
         return freed
 
-    def _rewrite(self, names: Sequence[str]) -> None:
+    def _rewrite(self, names: Collection[str]) -> None:
         """Put the good rows of some shards into a new one and remove the old ones."""
         good: dict[str, tuple[str, int]] = {}
         for name in names:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,9 @@ from headstart.images.pictures import Listing, Picture, Side, check_class_sizes
 from headstart.images.split import Shares, split_by_content, split_by_group, undivided
 
 log = logging.getLogger(__name__)
+
+IMBALANCE = 10
+"""A class with so many times fewer pictures to learn from than the largest is worth a word."""
 
 
 class Example(NamedTuple):
@@ -87,29 +91,63 @@ class Dataset:
         learned = {example.digest for example in self.examples if example.side == "train"}
         return frozenset(example.digest for example in self.examples if example.side != "train") & learned
 
-    def warn_of_leaks(self) -> None:
-        """Say what makes the figures untrue: the same picture on two sides, or in two classes."""
+    @cached_property
+    def torn(self) -> frozenset[str]:
+        """The digests of pictures that are in more than one class."""
+        label_of: dict[str, str | None] = {}
+        return frozenset(
+            example.digest
+            for example in self.examples
+            if label_of.setdefault(example.digest, example.picture.label) != example.picture.label
+        )
+
+    @cached_property
+    def divided_groups(self) -> frozenset[str]:
+        """The groups of which some pictures are learned from and others evaluated on."""
+        return self._groups_on(learned=True) & self._groups_on(learned=False)
+
+    @cached_property
+    def learned(self) -> dict[str, int]:
+        """How many pictures of each class there are to learn from; some may have none."""
+        counts = dict.fromkeys(self.classes, 0)
+        for example in self.examples:
+            counts[str(example.picture.label)] += example.side == "train"
+        return counts
+
+    def warn(self, data: str) -> None:
+        """Say what makes the figures untrue, or hides behind them, as far as digests and labels show it.
+
+        Args:
+            data: what was given, for the command that shows more.
+        """
+        look = f"`headstart audit {shlex.quote(data)}` shows them."
         if self.across_sides:
             log.warning(
-                "%d pictures are both trained on and evaluated on: the figures flatter the model.",
-                len(self.across_sides),
+                "%d pictures are both trained on and evaluated on: the figures flatter the model. %s",
+                *(len(self.across_sides), look),
             )
-        divided = self._groups_on(learned=True) & self._groups_on(learned=False)
-        if divided:
+        if self.divided_groups:
             log.warning(
-                "%d groups are both trained on and evaluated on, as %r: the figures flatter the model.",
-                *(len(divided), min(divided)),
+                "%d groups are both trained on and evaluated on, as %r: the figures flatter the model. %s",
+                *(len(self.divided_groups), min(self.divided_groups), look),
             )
-        labels: dict[str, set[str]] = {}
-        for example in self.examples:
-            labels.setdefault(example.digest, set()).add(str(example.picture.label))
-        torn = sum(len(names) > 1 for names in labels.values())
-        if torn:
-            log.warning("%d pictures are in more than one class: at least one of their labels is wrong.", torn)
+        if self.torn:
+            log.warning(
+                "%d pictures are in more than one class: at least one of their labels is wrong. %s",
+                *(len(self.torn), look),
+            )
+        few = {name: count for name, count in self.learned.items() if count * IMBALANCE <= max(self.learned.values())}
+        if few := {name: count for name, count in few.items() if count}:
+            rarest = min(few, key=lambda name: (few[name], name))
+            log.warning(
+                "%d classes have %d times fewer pictures than the largest or less, %r has %d: accuracy hardly shows "
+                "how they fare. `headstart audit %s` counts them.",
+                *(len(few), IMBALANCE, rarest, few[rarest], shlex.quote(data)),
+            )
 
-    def _groups_on(self, learned: bool) -> set[str]:
+    def _groups_on(self, learned: bool) -> frozenset[str]:
         chosen = (example.picture for example in self.examples if (example.side == "train") == learned)
-        return {picture.group for picture in chosen if picture.group is not None}
+        return frozenset(picture.group for picture in chosen if picture.group is not None)
 
     @property
     def evaluated_sides(self) -> tuple[Side, ...]:

@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -78,6 +78,36 @@ class DecodeRecipe:
     def identity(self) -> dict[str, Any]:
         """Everything the pixels depend on, for keys: the recipe, this module's version, the decoders' versions."""
         return {**asdict(self), "version": 2, "opencv": cv2.__version__, "pillow": PIL.__version__}
+
+
+class Measured(NamedTuple):
+    """What the header of a picture file says.
+
+    Attributes:
+        format: Pillow's name of the format, as `JPEG`; found from the content alone.
+        height: rows of the picture held upright, as EXIF says, in pixels.
+        width: columns of it.
+    """
+
+    format: str
+    height: int
+    width: int
+
+
+def measure(data: bytes) -> Measured:
+    """Read the header of a picture file.
+
+    Raises:
+        UndecodableError: if it is not a picture, its header is damaged, or it has more than `MAX_PIXELS` pixels.
+    """
+    form, what = _known(data)
+    with _damage_of(what):
+        check_headers(data, form)
+        header = _open(data, form)
+        height, width = header.height, header.width
+        if _orientation(header) >= 5:
+            height, width = width, height
+        return Measured(header.format or form, height, width)
 
 
 def decode(data: bytes, recipe: DecodeRecipe, view: View | None = None, digest: str | None = None) -> np.ndarray:

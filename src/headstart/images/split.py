@@ -166,5 +166,5 @@ def _held(count: int, share: float, total: int, room: int) -> int:
 
 def _draw(digest: str, seed: int) -> float:
     """A number in [0, 1) that is the same for this content and seed on every machine."""
-    mixed = hashlib.blake2b(f"{seed}:{digest}".encode(), digest_size=8).digest()
+    mixed = hashlib.blake2b(f"{seed}:{digest}".encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(mixed, "big") / 2**64

@@ -42,6 +42,10 @@ class Estimate:
     scale: float
     bias: np.ndarray
 
+    def logits(self, scores: np.ndarray) -> np.ndarray:
+        """Float32 `(pictures, classes)` of scores of the same shape."""
+        return _logits(scores, self.scale, self.bias)
+
     @property
     def loss(self) -> float:
         """Mean log loss."""
@@ -63,7 +67,7 @@ class Estimate:
         return standard_error(self.hits)
 
 
-def assign_folds(labels: np.ndarray, seed: int, groups: Sequence[str] | None = None) -> np.ndarray:
+def assign_folds(labels: np.ndarray, seed: int, groups: Sequence[str] | np.ndarray | None = None) -> np.ndarray:
     """Deal the pictures of each class out to the folds, in random order, or the groups of them.
 
     Args:

@@ -114,7 +114,7 @@ class Session:
         if self.data is None:
             self.data = make_dataset(self.keeper.listing, features.digests, self.shares)
             self.left_out = features.quarantined
-            self.data.warn_of_leaks()
+            self.data.warn(self.recipe.data)
         self.keeper.refuse_changed([example.picture.path for example in self.data.examples], features)
         return Cut(parts, frozen, features)
 

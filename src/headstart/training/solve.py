@@ -5,10 +5,11 @@ What is chosen (regularisation, width of the kernel, which of the two heads) is 
 training pictures alone, so that the validation pictures stay clean.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
 from headstart.progress import Advance
@@ -31,6 +32,7 @@ STEPS = {"linear": FOLDS, "kernel": FOLDS * (len(GAMMA_FACTORS) + 1), "auto": FO
 
 _SEARCH_LANDMARKS = 1000  # with so many, the best gamma is already where it is with more
 _SEARCH_ROWS = 4000
+_FITTED_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,66 @@ def solve_best(
         else:
             chosen = _finish_linear(plain, linear, classes)
     return BestHead(chosen, linear.estimate, kernel.estimate)
+
+
+def held_out_probabilities(
+    features: np.ndarray, labels: np.ndarray, folds: np.ndarray, seed: int, advance: Advance = lambda count: None
+) -> np.ndarray:
+    """What the better of a linear and a kernel head says of each picture when it is not among those it learned from.
+
+    Heads are chosen and fitted on so many pictures at most as fit into memory beside the features, every class its
+    share.
+
+    Args:
+        features: float16 or float32 `(pictures, width)`.
+        labels: integer `(pictures,)`, every number from 0 on at least once.
+        folds: integer `(pictures,)`, the fold in which each picture is held out; -1 for those that are only learned
+            from.
+        seed: decides whatever is drawn.
+        advance: told of every fold, at most `STEPS["auto"] + FOLDS`.
+
+    Returns:
+        float32 `(pictures, classes)`; rows sum to one, and are zero for pictures that are not held out.
+    """
+    present = np.arange(labels.max() + 1)
+    found = np.zeros((len(labels), len(present)), np.float32)
+    with threadpool_limits(1):
+        plain = Problem(features, labels, present, folds, seed).sample(_FITTED_ROWS)
+        plain = replace(plain, features=np.asarray(plain.features, np.float32))
+        units = replace(plain, features=unit_length(plain.features))
+        linear = _cross_validate_linear(plain, advance)
+        kernel = _cross_validate_kernel(units, _SEARCH_LANDMARKS, advance)
+        is_kernel = clearly_better(kernel.estimate, linear.estimate)
+        problem, choice = (units, kernel) if is_kernel else (plain, linear)
+        for fold in np.unique(folds[folds >= 0]):
+            fit = problem.features[problem.folds != fold], problem.labels[problem.folds != fold]
+            score = _scorer(choice, len(present), _SEARCH_LANDMARKS, seed)(*fit)
+            for rows in in_pieces(np.flatnonzero(folds == fold)):
+                held = np.asarray(features[rows], np.float32)
+                found[rows] = softmax(choice.estimate.logits(score(unit_length(held) if is_kernel else held)), axis=1)
+            advance(1)
+    return found
+
+
+def _scorer(choice: Choice, classes: int, landmarks: int, seed: int) -> Callable[..., Callable[..., np.ndarray]]:
+    """Fits the head that was chosen, and gives what scores features."""
+
+    def fit_linear(fit: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        mean, deviation = _standardisation(fit)
+        (solution,) = ridge((fit - mean) / deviation, labels, classes, [choice.penalty * fit.shape[1]])
+        return lambda held: solution.scores((held - mean) / deviation)
+
+    def fit_kernel(fit: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        basis = Nystroem.at(_draw(fit, landmarks, seed), choice.gamma)
+        (solution,) = ridge(basis.columns(fit), labels, classes, [choice.penalty])
+        return lambda held: solution.scores(basis.columns(held))
+
+    return fit_kernel if choice.gamma else fit_linear
+
+
+def in_pieces(rows: np.ndarray, size: int = 4096) -> list[np.ndarray]:
+    """Row numbers in pieces, so that what is computed of them need not be in memory at once."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def single_unit(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
