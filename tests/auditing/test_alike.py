@@ -43,8 +43,9 @@ BASE = cv2.resize(patchwork(1), (200, 160), interpolation=cv2.INTER_CUBIC)
         encoded(np.ascontiguousarray(BASE[:, ::-1]), "JPEG", quality=75),
         encoded(cv2.resize(np.ascontiguousarray(BASE[:, ::-1]), (150, 120))),
         encoded(cv2.convertScaleAbs(BASE, alpha=0.95, beta=4), "JPEG"),
+        encoded(cv2.convertScaleAbs(BASE, alpha=0.75), "JPEG"),
     ],
-    ids=["jpeg", "webp", "smaller", "larger", "mirrored", "mirrored smaller", "brighter"],
+    ids=["jpeg", "webp", "smaller", "larger", "mirrored", "mirrored smaller", "greyer", "darker"],
 )
 def test_a_changed_copy_is_alike(changed):
     first, second, other = grouped(looks(encoded(BASE), changed, encoded(patchwork(2))))

@@ -30,6 +30,8 @@ _FEW = 4  # candidates of one picture compared at a time
 _PATIENCE = 24  # comparisons in vain after which a picture asks no more
 _CHUNK = 20_000
 _LEVELS, _CONTRASTS = 4.0, 0.3  # what thumbnails may differ by: grey levels, or a share of their contrast
+_EXPOSURES = (0.7, 1.4)  # pictures may be so much darker or brighter
+_BLANK = 10.0  # grey levels of contrast, below which brightness is all there is to compare
 
 
 @dataclass(frozen=True)
@@ -162,11 +164,20 @@ def _agree(pairs: np.ndarray, thumbnails: np.ndarray, is_mirrored: bool) -> np.n
         ones, others = (thumbnails[pairs[part, side]].astype(np.float32) for side in (0, 1))
         if is_mirrored:
             others = others[:, :, ::-1]
+        others = others * _exposure(ones, others)
         # Of each channel by itself: a red picture is not rich in contrast because it is not green.
         contrast = np.sqrt(np.minimum(*(pixels.var(axis=(1, 2)).mean(axis=1) for pixels in (ones, others))))
         apart = np.sqrt(np.square(ones - others).mean(axis=(1, 2, 3)))
         agreed[part] = apart <= np.maximum(_LEVELS, _CONTRASTS * contrast)
     return agreed
+
+
+def _exposure(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """What to multiply the others by to be as bright as the ones, float32 `(pairs, 1, 1, 1)`; 1 for blank pictures."""
+    product, power = (np.einsum("ijkl,ijkl->i", pixels, others) for pixels in (ones, others))
+    gain = np.clip(product / np.maximum(power, 1), *_EXPOSURES)
+    is_blank = np.minimum(*(pixels.std(axis=(1, 2)).max(axis=1) for pixels in (ones, others))) < _BLANK
+    return np.asarray(np.where(is_blank, 1, gain)[:, None, None, None].astype(np.float32))
 
 
 def _merged(groups: np.ndarray, links: np.ndarray) -> np.ndarray:

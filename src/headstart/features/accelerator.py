@@ -5,12 +5,13 @@ from typing import Any
 import keras
 
 LARGEST_BATCH = 1024
+"""Pictures in one run on an accelerator, however small they are."""
 
 PIXELS_AT_ONCE = 256 * 224 * 224
 """Of all pictures in one run on an accelerator; docs/design/runtime.md has what other sizes do."""
 
+# Eight bits of mantissa cannot tell scaled pixels apart, and pooling in float32 costs nothing.
 _STAY_IN_32_BITS = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.GlobalAveragePooling2D)
-# Pixels that have been scaled are not what 8 bits of mantissa can tell apart; and a mean is as good as its sum.
 
 
 def on_accelerator() -> bool:

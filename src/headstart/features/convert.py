@@ -98,16 +98,16 @@ class FrozenRuntime:
         """Whether it gives other features than the model that is saved, which Keras runs in f32 everywhere."""
         return self.identity.precision != "f32" and self.identity.name != OPENVINO
 
-    def load(self, at_most: int = 1 << 30) -> Runtime:
+    def load(self, at_most: int | None = None) -> Runtime:
         """Make it ready to run on uint8 pictures.
 
         Args:
-            at_most: pictures that it will be given at once, where they are fewer than it is best given.
+            at_most: pictures that it will be given at once, where that is known; more would be filled up in vain.
         """
         if self.identity.name == PIXELS:
             return PixelsRuntime()
         if self.converted is None or self.identity.name != OPENVINO:
-            return KerasRuntime(self.model, min(self.batch, at_most))
+            return KerasRuntime(self.model, min(self.batch, at_most or self.batch))
         return OpenVINORuntime(self.converted, self.identity.precision, pixels=True)
 
 
@@ -139,7 +139,7 @@ def choose_runtime(
     folder, findings = _find_out(frozen, fingerprint, store, samples)
     converted = folder / MODEL_FILE if findings is not None and findings.agrees else None
     if on_accelerator():
-        return _on_accelerator(frozen, converted, precision)
+        return _for_accelerator(frozen, converted, precision)
     if findings is None or converted is None:
         if precision == "bf16":
             log.warning("Keras runs the frozen part, and in f32: on a processor bf16 is OpenVINO's.")
@@ -199,7 +199,7 @@ def _computes(frozen: keras.Model) -> bool:
     return any(not isinstance(layer, keras.layers.InputLayer) for layer in frozen.layers)
 
 
-def _on_accelerator(frozen: keras.Model, converted: Path | None, precision: Asked) -> FrozenRuntime:
+def _for_accelerator(frozen: keras.Model, converted: Path | None, precision: Asked) -> FrozenRuntime:
     """Keras runs it there, on many pictures at once; in bf16 unless f32 was asked for."""
     chosen: Precision = "f32" if precision == "f32" else "bf16"
     model = frozen if chosen == "f32" else in_bfloat16(frozen)
