@@ -29,18 +29,18 @@ MEASURED = (
     "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]); "
     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024); sys.exit(done.returncode)"
 )
-FILES = list(every_file())
+FILES = every_file()
 
 
 def test_there_are_at_least_sixty_horrors():
-    assert len(FILES) + sum(len(reasons) for _, reasons in zips().values()) > 100
+    assert len(FILES) >= 60
     assert len({name for name, _, _ in FILES}) == len(FILES)
 
 
 @pytest.mark.parametrize(
     ("content", "reason"), [file[1:] for file in FILES], ids=[ascii(file[0])[:40] for file in FILES]
 )
-def test_each_is_refused_with_its_reason_in_one_line(name, content, reason):
+def test_each_is_refused_with_its_reason_in_one_line(content, reason):
     with pytest.raises(UndecodableError) as caught:
         decode(content, DecodeRecipe(64, 64))
     assert reason in str(caught.value)

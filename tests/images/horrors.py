@@ -11,7 +11,8 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -371,8 +372,7 @@ def remove_deep_folders(folder: Path) -> None:
     folder.rmdir()
 
 
-def every_file() -> Iterator[tuple[str, bytes, str]]:
+@cache
+def every_file() -> tuple[tuple[str, bytes, str], ...]:
     """Name, content and reason of every bad file."""
-    for group in FILES:
-        for name, (content, reason) in group().items():
-            yield name, content, reason
+    return tuple((name, *made) for group in FILES for name, made in group().items())

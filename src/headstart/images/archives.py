@@ -2,6 +2,7 @@
 
 import bz2
 import copy
+import io
 import lzma
 import stat
 import struct
@@ -10,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
 from headstart.images.memory import reading
 
@@ -22,6 +24,7 @@ _LONGEST_NAME = 2048
 _DEEPEST_NAME = 64
 _LOCAL_HEADER_BYTES = 30
 _MAX_DICTIONARY = 1 << 26
+_PIECE = 1 << 20
 # What the standard library raises for zips that are damaged, encrypted or packed in ways it does not know.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, KeyError, ValueError, struct.error)
 
@@ -188,15 +191,29 @@ def _unpacked(member: zipfile.ZipInfo, packed: bytes) -> bytes:
         case zipfile.ZIP_STORED:
             return packed
         case zipfile.ZIP_DEFLATED:
-            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, limit)
+            return _out_of(zlib.decompressobj(-zlib.MAX_WBITS), packed, limit)
         case zipfile.ZIP_BZIP2:
-            return bz2.BZ2Decompressor().decompress(packed, limit)
+            return _out_of(bz2.BZ2Decompressor(), packed, limit)
         case zipfile.ZIP_LZMA:
             # Two bytes of version, two of size, five of properties: as a stream of its own it wants its size instead.
             size = b"\xff" * 8 if member.flag_bits & _SIZE_NOT_KNOWN else member.file_size.to_bytes(8, "little")
             decoder = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=2 * _MAX_DICTIONARY)
-            return decoder.decompress(packed[4:9] + size + packed[9:], limit)
+            return _out_of(decoder, packed[4:9] + size + packed[9:], limit)
     raise NotImplementedError(f"compression method {member.compress_type} is not known")
+
+
+def _out_of(decoder: Any, packed: bytes, limit: int) -> bytes:
+    """What a decoder of the standard library unpacks, up to a limit; in pieces, since it would hold the whole twice."""
+    found = io.BytesIO()
+    for start in range(0, len(packed), _PIECE):
+        left = packed[start : start + _PIECE]
+        while found.tell() < limit and not decoder.eof:
+            data = decoder.decompress(left, min(_PIECE, limit - found.tell()))
+            found.write(data)
+            left = getattr(decoder, "unconsumed_tail", b"")  # the others keep it themselves
+            if not data and not left:
+                break
+    return found.getvalue()
 
 
 def _reason(error: Exception) -> str:
