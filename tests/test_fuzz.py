@@ -18,12 +18,18 @@ from headstart.images.sources import list_labelled
 from tests.images.horrors import chunk, png, tiff
 
 TOOL = Path(__file__).parents[1] / "tools" / "fuzz.py"
-QUICK = {"decode": 1500, "zip": 600, "table": 600, "labels": 600, "bundle": 600, "run": 600, "graph": 100, "store": 600}
+QUICK = {
+    **{"decode": 1500, "zip": 600, "table": 600, "pickle": 1500, "arrays": 600, "parquet": 300, "labels": 600},
+    **{"bundle": 600, "run": 600, "graph": 100, "store": 600},
+}
 # At least 100,000 in all.
 THOROUGH = {
     "decode": 40_000,
     "zip": 12_000,
     "table": 12_000,
+    "pickle": 12_000,
+    "arrays": 6_000,
+    "parquet": 4_000,
     "labels": 12_000,
     "bundle": 10_000,
     "run": 10_000,

@@ -15,6 +15,7 @@ import io
 import json
 import multiprocessing
 import os
+import pickle
 import resource
 import sys
 import tempfile
@@ -42,7 +43,7 @@ from headstart.features.store import Space
 from headstart.images.decode import DecodeRecipe, UndecodableError, decode
 from headstart.images.labels import read_labels
 from headstart.images.places import read_file
-from headstart.images.sources import list_labelled
+from headstart.images.sources import list_any, list_labelled
 from headstart.workplace import unfinished
 
 SLOWEST = 10.0
@@ -150,6 +151,41 @@ def tables() -> list[bytes]:
     ]
 
 
+def pickles() -> list[bytes]:
+    """Pickled arrays in every protocol that is read, as dicts and as pairs."""
+    colours, labels = np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3), np.array(["a", "b"])
+    contents = ({"men": colours, "women": list(colours)}, (colours, [0, 1]), ((colours, labels), (colours, labels)))
+    return [pickle.dumps(content, protocol) for content in contents for protocol in range(2, 6)]
+
+
+def arrays() -> list[bytes]:
+    """Files of arrays of the other kinds, with and without labels."""
+    colours, labels = np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3), np.array([0, 1])
+    named: list[dict[str, np.ndarray]] = [
+        {"cat": colours, "dog": colours},
+        {"x_train": colours / 255, "y_train": labels, "class_names": np.array(["cat", "dog"])},
+    ]
+    found = []
+    for save in (np.savez, np.savez_compressed):
+        for content in named:
+            buffer = io.BytesIO()
+            save(buffer, **content)
+            found.append(buffer.getvalue())
+    buffer = io.BytesIO()
+    np.save(buffer, colours)
+    return [*found, buffer.getvalue()]
+
+
+def parquets() -> list[bytes]:
+    """A table of pictures as Parquet."""
+    import pyarrow
+    from pyarrow import parquet
+
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.table({"path": list("abcdef"), "label": list("xyxyxy")}), buffer)
+    return [buffer.getvalue()]
+
+
 def label_files() -> list[bytes]:
     """Lists of classes."""
     return ["cat\ndog\n\n größe \n猫\n".encode(), b"\xef\xbb\xbfa\r\nb\r\nc", b"a\n" * 2]
@@ -187,6 +223,22 @@ def read_table(data: bytes, folder: Path) -> None:
     for picture in list_labelled(path).pictures:
         with suppress(OSError):
             read_file(picture.path)
+
+
+def read_arrays(data: bytes, folder: Path) -> None:
+    """List a file of arrays and read every picture of it."""
+    path = folder / "x"
+    path.write_bytes(data)
+    for picture in list_any([path]):
+        with suppress(OSError):
+            read_file(picture.path)
+
+
+def read_parquet(data: bytes, folder: Path) -> None:
+    """List a table in Parquet."""
+    path = folder / "x.parquet"
+    path.write_bytes(data)
+    list_labelled(path)
 
 
 def read_label_file(data: bytes, folder: Path) -> None:
@@ -311,6 +363,9 @@ TARGETS: dict[str, Target] = {
     ),
     "zip": Target(zips, read_zip, (HeadstartError,)),
     "table": Target(tables, read_table, (HeadstartError,)),
+    "pickle": Target(pickles, read_arrays, (HeadstartError,)),
+    "arrays": Target(arrays, read_arrays, (HeadstartError,)),
+    "parquet": Target(parquets, read_parquet, (HeadstartError,)),
     "labels": Target(label_files, read_label_file, (HeadstartError,)),
     "bundle": Target(lambda: [_RUN.about()], _RUN.load, (HeadstartError,)),
     "run": Target(lambda: [_RUN.METRICS, _RUN.SPLITS, _RUN.UNFINISHED], _RUN.metrics, (HeadstartError,)),

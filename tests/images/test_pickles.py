@@ -44,6 +44,20 @@ def test_lists_and_ordered_dicts_will_do(tmp_path, content):
     assert len(list_labelled(written(tmp_path / "some.pkl", content)).pictures) == 9
 
 
+def test_dicts_in_dicts_are_folders_in_folders(tmp_path):
+    data = written(tmp_path / "some.pkl", {"train": {"men": MEN, "women": WOMEN}, "val": {"men": MEN, "women": WOMEN}})
+    listing = list_labelled(data)
+    assert [len(listing.on(side)) for side in ("train", "val")] == [9, 9]
+
+
+def test_names_that_no_file_could_have_are_refused(tmp_path):
+    for name in ("a\ud800", "b\0"):
+        with pytest.raises(DataError, match="which no folder could be called"):
+            list_labelled(written(tmp_path / "some.pkl", {name: MEN, "women": WOMEN}))
+    with pytest.raises(DataError, match="holds texts that are none|holds no numbers or texts"):
+        list_labelled(written(tmp_path / "x.pkl", {"x": MEN, "y": [["a"], ["b", "c"], [], [], []]}))
+
+
 def test_pictures_and_labels_as_keras_loads_them(tmp_path):
     both, labels = np.concatenate([MEN, WOMEN]), np.array([0] * 5 + [1] * 4)
     data = written(tmp_path / "some.pkl", ((both, labels), (both, labels)))

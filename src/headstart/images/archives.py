@@ -25,8 +25,8 @@ _DEEPEST_NAME = 64
 _LOCAL_HEADER_BYTES = 30
 _MAX_DICTIONARY = 1 << 26
 _PIECE = 1 << 20
-# What the standard library raises for zips that are damaged, encrypted or packed in ways it does not know.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, KeyError, ValueError, struct.error)
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, KeyError, ValueError, struct.error)
+"""What the standard library raises for zips that are damaged, encrypted or packed in ways it does not know."""
 
 
 class ArchiveError(OSError):
@@ -55,7 +55,7 @@ class Archive:
         self._lock = threading.Lock()
         try:
             self._zip = zipfile.ZipFile(path)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise ArchiveError(f"not a zip that can be read: {_reason(error)}") from error
         self._members: dict[str, zipfile.ZipInfo] = {}
         self._folders: dict[str, dict[str, None]] = {"": {}}
@@ -95,7 +95,7 @@ class Archive:
         try:
             with reading(member.compress_size):  # for a while there are both
                 data = _unpacked(member, self._packed(member))
-        except (*_DAMAGE, OSError) as error:
+        except (*DAMAGE, OSError) as error:
             raise ArchiveError(f"damaged in the archive: {_reason(error)}") from error
         if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
             raise ArchiveError("damaged in the archive: its size or checksum is not what the archive says")

@@ -10,15 +10,15 @@ import shutil
 import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from headstart.images.archives import ArchiveError
+from headstart.images.archives import DAMAGE, ArchiveError
 from headstart.images.pickles import looks_like_pickle, read_pickle
+from headstart.images.quiet import no_warnings
 
 Named = dict[str, Any]
 """What can be indexed by row, by name: arrays that stay on disk, or lists. `/` in a name is a folder."""
@@ -79,7 +79,7 @@ def _is_npz(path: str) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, struct.error):
+    except DAMAGE:
         return False
     return bool(names) and all(name.endswith(".npy") for name in names)
 
@@ -101,7 +101,9 @@ def _read_npz(path: str) -> Named:
                 named[member.filename.removesuffix(".npy")] = (
                     _mapped(path, place, member.file_size) if place is not None else _unpacked(archive, member)
                 )
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, struct.error) as error:
+    except ArchiveError:
+        raise
+    except (*DAMAGE, OSError) as error:
         raise ArchiveError(f"not an .npz file that can be read: {_reason(error)}") from error
     return named
 
@@ -142,8 +144,9 @@ def _map(file: IO[bytes], start: int, size: int) -> np.ndarray:
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
-    except (ValueError, EOFError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        with no_warnings():  # of files that Python 2 has written
+            shape, fortran, dtype = read(file)
+    except Exception as error:  # the header is Python, and its parsers raise whatever the damage provokes
         raise ArchiveError(f"not an array that can be read: {_reason(error)}") from error
     if dtype.hasobject:
         raise ArchiveError("an array of Python objects, which could run code when it is read, so it is not")

@@ -161,7 +161,7 @@ def _arranged(named: Named, is_lone: bool) -> Iterator[tuple[str, _Folder]]:
     rest = {name: array for name, array in named.items() if name not in pictures}
     if not pictures:
         raise ArchiveError(f"a file without an array of pictures; {_listed(named)}. {_WANTED}")
-    names = next((_texts(rest[name]) for name in _CLASS_NAMES if name in rest and _is_text(rest[name])), None)
+    names = next((_as_labels(name, rest[name], 0, None) for name in _CLASS_NAMES if _is_text(rest.get(name))), None)
     pairs = {name: _labels_of(name, named, pictures) for name in pictures}
     for name, found in pictures.items():
         labels, above = pairs[name], _folder_name(name)
@@ -208,7 +208,17 @@ def _side(name: str) -> str | None:
     return next((SIDE_NAMES[part] for part in _parts(name) if part in SIDE_NAMES), None)
 
 
+def _is_writable(text: str) -> bool:
+    """Whether it could be the name of a file: some characters of Unicode are none by themselves."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 def _folder_name(name: str) -> str:
+    if not _is_writable(name):
+        raise ArchiveError(f"a file with an array called {name!r}, which no folder could be called")
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     return "/".join(parts) or "_"
 
@@ -220,21 +230,28 @@ def _by_label(name: str, labels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]
     ends = np.cumsum(np.bincount(places, minlength=len(found)))
     for label, end, count in zip(found, ends, np.bincount(places, minlength=len(found)), strict=True):
         text = str(label)
-        if not text.strip() or "/" in text or text in (".", ".."):
+        if not text.strip() or "/" in text or text in (".", "..") or not _is_writable(text):
             raise ArchiveError(f"a file in which {name} has the label {text!r}, which no folder could have")
         yield text, order[end - count : end]
 
 
-def _as_labels(name: str, array: Any, count: int, names: Sequence[str] | None) -> np.ndarray:
+def _as_labels(name: str, array: Any, count: int, names: np.ndarray | None) -> np.ndarray:
     """Labels as texts, `(count,)`, whether they were integers, texts or one-hot rows."""
     if _is_text(array):
-        return np.array(_texts(array))
-    numbers = _class_numbers(name, np.asarray(array[:]), count)
+        try:
+            return np.array(_texts(array))
+        except SystemError:  # NumPy's, for numbers that stand for no character
+            raise ArchiveError(f"a file in which {name} holds texts that are none") from None
+    try:
+        found = np.asarray(array[:])
+    except (ValueError, TypeError, OverflowError, RecursionError):  # lists of lists of different lengths, of anything
+        raise ArchiveError(f"a file in which {name} holds no numbers or texts that could be labels") from None
+    numbers = _class_numbers(name, found, count)
     if names is None:
         return np.asarray(numbers.astype(str))
     if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= len(names):
         raise ArchiveError(f"a file in which {name} counts to {numbers.max()}, with {len(names)} class names")
-    return np.asarray(np.array(names)[numbers])
+    return np.asarray(names[numbers])
 
 
 def _class_numbers(name: str, labels: np.ndarray, count: int) -> np.ndarray:
@@ -255,7 +272,7 @@ def _class_numbers(name: str, labels: np.ndarray, count: int) -> np.ndarray:
 def _is_text(array: Any) -> bool:
     kind = getattr(getattr(array, "dtype", None), "kind", None)
     if kind is None or kind == "O":
-        return _length(array) > 0 and isinstance(array[0], str | bytes)
+        return _length(array) > 0 and all(isinstance(item, str | bytes) for item in array[:])
     return kind in "SUT"
 
 

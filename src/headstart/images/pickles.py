@@ -12,7 +12,7 @@ import os
 import pickletools
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -248,7 +248,9 @@ class _Machine:
 
     def _name(self, module: str, name: str) -> None:
         if _core(module, name) not in _BUILDERS and (module, name) != ("numpy", "ndarray"):
-            raise ArchiveError(f"a pickle that asks for {module}.{name}, which no array needs, so it is not read")
+            raise ArchiveError(
+                f"a pickle that asks for {f'{module}.{name}'!r}, which no array needs, so it is not read"
+            )
         self._stack.append(_Name(module, name))
 
     def _do_reduce(self, _: Any) -> None:
@@ -344,10 +346,19 @@ def _text(value: Any) -> str:
 
 def _named(found: Any) -> dict[str, Any] | None:
     if isinstance(found, dict):
-        return {_text(key): value for key, value in found.items()}
+        return dict(_flat(found, ""))
     if not isinstance(found, list) or len(found) != 2:
         return None
     first, second = found
     if isinstance(first, list) and isinstance(second, list) and len(first) == len(second) == 2:
         return {"x_train": first[0], "y_train": first[1], "x_test": second[0], "y_test": second[1]}
     return {"x": first, "y": second}
+
+
+def _flat(values: dict[Any, Any], above: str) -> Iterator[tuple[str, Any]]:
+    """What is in a dict, that of dicts in it by names with a slash."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{_text(key)}/")
+        else:
+            yield f"{above}{_text(key)}", value

@@ -134,8 +134,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Cells]]:
         from pyarrow import parquet
     except ImportError:
         raise MissingExtraError(f"reading {path}", "parquet") from None
-    try:
-        with open(path, "rb") as file:
+    with open(path, "rb") as file:
+        try:
             table = parquet.ParquetFile(file)
             header = table.schema_arrow.names
             places = _places(path, header)
@@ -145,8 +145,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Cells]]:
                 for row in zip(*columns.values(), strict=True):
                     number += 1
                     yield number, {name: _cell(value) for name, value in zip(columns, row, strict=True)}
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{path} is no Parquet file that can be read: {' '.join(str(error).split())}") from None
+        except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:  # whatever the damage provokes
+            raise DataError(f"{path} is no Parquet file that can be read: {' '.join(str(error).split())}") from None
 
 
 def _cell(value: Any) -> str:
