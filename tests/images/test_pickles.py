@@ -146,6 +146,17 @@ def test_billions_of_items_described_in_a_few_bytes_take_no_time():
     assert len(run_pickle(pickle.dumps({"men": laughs}))["men"]) == 1000
 
 
+def test_millions_of_arrays_described_in_a_few_bytes_are_refused(tmp_path):
+    laughs: dict = {"ha": MEN}
+    for _ in range(5):
+        laughs = {str(number): laughs for number in range(1000)}
+    with pytest.raises(DataError, match="a pickle with more than 10,000 arrays|without an array of pictures"):
+        list_labelled(written(tmp_path / "some.pkl", laughs))
+    laughs = {str(number): {str(other): MEN for other in range(200)} for number in range(200)}
+    with pytest.raises(DataError, match="a pickle with more than 10,000 arrays"):
+        list_labelled(written(tmp_path / "some.pkl", laughs))
+
+
 def test_containers_nested_without_end_are_no_trouble():
     depth = 100_000
     assert run_pickle(b"\x80\x02" + b"]" * depth + b"a" * (depth - 1) + b".") is not None

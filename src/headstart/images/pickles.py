@@ -14,6 +14,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from headstart.images.archives import ArchiveError
 
 _PLAIN_TYPE = re.compile(r"[<>|=]?([biuf]\d{1,2}|[US]\d{1,6}|O\d?)")
 _DEEPEST = 3  # containers within containers
+_MOST_ARRAYS = 10_000
 _LONG = 1 << 16  # stretches of the file above this many bytes are not copied
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _MADE = {"EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict}
@@ -346,7 +348,10 @@ def _text(value: Any) -> str:
 
 def _named(found: Any) -> dict[str, Any] | None:
     if isinstance(found, dict):
-        return dict(_flat(found, ""))
+        named = dict(islice(_flat(found, "", _DEEPEST), _MOST_ARRAYS + 1))
+        if len(named) > _MOST_ARRAYS:
+            raise ArchiveError(f"a pickle with more than {_MOST_ARRAYS:,} arrays")
+        return named
     if not isinstance(found, list) or len(found) != 2:
         return None
     first, second = found
@@ -355,10 +360,11 @@ def _named(found: Any) -> dict[str, Any] | None:
     return {"x": first, "y": second}
 
 
-def _flat(values: dict[Any, Any], above: str) -> Iterator[tuple[str, Any]]:
-    """What is in a dict, that of dicts in it by names with a slash."""
+def _flat(values: dict[Any, Any], above: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """What is in a dict, that of dicts in it by names with a slash; those too deep down are nothing."""
     for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{_text(key)}/")
+        name = f"{above}{_text(key)}"
+        if isinstance(value, dict) and depth:
+            yield from _flat(value, f"{name}/", depth - 1)
         else:
-            yield f"{above}{_text(key)}", value
+            yield name, None if isinstance(value, dict) else value
