@@ -200,6 +200,15 @@ class Recipe:
         """The names of the backbones; several are fused."""
         return tuple(name.strip() for name in self.backbone.split(","))
 
+    @property
+    def is_solved(self) -> bool:
+        """Whether nothing is trained by gradients: a solved head on a backbone that is taken as it is.
+
+        Raises:
+            ValueError: if the head is none.
+        """
+        return self.strategy == "head" and parse_head(self.head).is_solved
+
     def check(self, backbones: Collection[str]) -> None:
         """Refuse a recipe that cannot be carried out, with everything that is wrong with it at once.
 

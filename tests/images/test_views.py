@@ -147,8 +147,9 @@ def test_a_small_crop_of_a_large_jpeg_is_decoded_in_full_and_the_centre_is_not(m
     decode(data, recipe)
     decode(data, recipe, view("crop:1"))
     decode(data, recipe, view("crop:0.01", 3))
-    factors = {cv2.IMREAD_REDUCED_COLOR_8: 8, cv2.IMREAD_REDUCED_COLOR_4: 4, cv2.IMREAD_REDUCED_COLOR_2: 2}
-    reductions = [factors.get(flag & ~cv2.IMREAD_IGNORE_ORIENTATION, 1) for flag in flags]
+    factors = {cv2.IMREAD_REDUCED_GRAYSCALE_8: 8, cv2.IMREAD_REDUCED_GRAYSCALE_4: 4, cv2.IMREAD_REDUCED_GRAYSCALE_2: 2}
+    rest = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_COLOR_RGB
+    reductions = [factors.get(flag & ~rest, 1) for flag in flags]
     one = view("crop:0.01", 3)
     box = one.box(1.0, one.chance(picture_digest(data)))
     side = min(box.bottom - box.top, box.right - box.left) * 512

@@ -11,7 +11,7 @@ def backbones(as_json: bool) -> None:
     """List all backbones with their native picture sizes and where their pretrained weights come from."""
     from headstart.loading import load_keras
 
-    load_keras("headstart backbones")
+    load_keras("headstart backbones", trains=False)
     from headstart.models.backbones import backbones as registry
 
     entries = registry().values()

@@ -52,7 +52,7 @@ def layers(
     """
     from headstart.loading import load_keras
 
-    load_keras("headstart layers")
+    load_keras("headstart layers", trains=False)
     from headstart.models.assemble import build_network
     from headstart.models.backbones import find_backbone
 

@@ -16,6 +16,8 @@ _STAY_IN_32_BITS = (keras.layers.Rescaling, keras.layers.Normalization, keras.la
 
 def on_accelerator() -> bool:
     """Whether Keras' backend computes on something other than the processor: a GPU or a TPU."""
+    if keras.config.backend() == "openvino":
+        return False
     if keras.config.backend() == "torch":  # Keras cannot list PyTorch's devices, but puts tensors on the best one
         return str(keras.ops.zeros(()).device.type) != "cpu"
     return any(not device.lower().startswith("cpu") for device in keras.distribution.list_devices())

@@ -174,9 +174,9 @@ def _outputs_of_the_model(graph: Any, count: int) -> list[Any]:
     """The results that stand for the model's outputs, in their order.
 
     TensorFlow calls those Identity, Identity_1 and so on. Activations with a gradient of their own (swish) leave
-    others behind, which OpenVINO 2026.4 takes for outputs too. PyTorch has no names for them, and no others.
+    others behind, which OpenVINO 2026.4 takes for outputs too. Other backends have no names for them, and no others.
     """
-    if keras.config.backend() == "torch" and len(graph.outputs) == count:
+    if keras.config.backend() != "tensorflow" and len(graph.outputs) == count:
         return [port.get_node() for port in graph.outputs]
     found = {}
     for port in graph.outputs:
@@ -216,8 +216,7 @@ def _find_out(frozen: keras.Model, fingerprint: str, store: Store, samples: Samp
 
 def _keras_identity(device: Literal["cpu", "accelerator"], precision: Precision) -> RuntimeIdentity:
     backend = keras.config.backend()
-    package = {"torch": "torch", "jax": "jax"}.get(backend, "tensorflow")
-    return RuntimeIdentity(f"keras-{backend}-{device}", version(package), precision)
+    return RuntimeIdentity(f"keras-{backend}-{device}", version(backend), precision)
 
 
 def _choose_precision(asked: Asked, findings: Findings) -> Precision:

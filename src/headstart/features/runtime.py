@@ -121,8 +121,9 @@ class KerasRuntime:
     Args:
         model: the model; its inputs are cast to what it expects.
         batch: rows per run; halved for good where memory runs out.
-        traced: whether to compile it first; that takes seconds, which a few batches do not earn back. Only TensorFlow
-            can do without: JAX would compile every operation by itself.
+        traced: whether to compile it first; that takes seconds, which a few batches do not earn back. TensorFlow can do
+            without; JAX would compile every operation by itself. OpenVINO compiles when somebody looks at the result,
+            and in f32, which it does not promise otherwise.
     """
 
     def __init__(self, model: Any, batch: int = 32, traced: bool = True):
@@ -130,7 +131,7 @@ class KerasRuntime:
 
         self._model = model
         self._batch = batch
-        self._traced = traced or keras.config.backend() != "tensorflow"
+        self._traced = keras.config.backend() != OPENVINO and (traced or keras.config.backend() != "tensorflow")
 
     def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
         """See `Runtime`."""
@@ -174,6 +175,8 @@ def exact_f32() -> Iterator[None]:
 
         with _switched_off(backends.cudnn, "allow_tf32"), _switched_off(backends.cuda.matmul, "allow_tf32"):
             yield
+    elif backend == OPENVINO:
+        yield
     else:
         from tensorflow.config import experimental
 
