@@ -29,19 +29,26 @@ STEPS = {
         "digests, _ = hash_pictures([picture.path for picture in listing.pictures], store.stat_cache)\n"
         "make_dataset(listing, digests, Shares(0.2))"
     ),
-    "audit": "headstart.audit(data, features=False, progress=False)",
-    "again": "headstart.audit(data, features=False, progress=False)",
-    "with features": "headstart.audit(data, progress=False)",
+    "audit": "command('audit', data, '--json', '--no-features')",
+    "again": "command('audit', data, '--json', '--no-features')",
+    "with features": "command('audit', data, '--json')",
 }
 
 SCRIPT = """
-import json, resource, sys, time
-import headstart
+import contextlib, io, json, resource, sys, time
 from headstart.features.extract import hash_pictures
 from headstart.features.store import Store
 from headstart.images.dataset import make_dataset
 from headstart.images.sources import list_labelled
 from headstart.images.split import Shares
+def command(*words):
+    from headstart.cli.main import cli
+    sys.argv = ["headstart", *words]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            cli()
+    except SystemExit as end:
+        assert not end.code
 data = sys.argv[1]
 started = time.perf_counter()
 {step}

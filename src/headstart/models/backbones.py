@@ -114,7 +114,7 @@ class Backbone:
         """
         scale, offset, flipped = _affine_map(self.constructor.__module__)
         if flipped:
-            pixels = pixels[..., ::-1]
+            pixels = keras.ops.flip(pixels, axis=-1)  # a slice that runs backwards is not known to OpenVINO's backend
         if scale == [1.0] * 3 and offset == [0.0] * 3:
             return pixels
         return keras.layers.Rescaling(scale, offset, name=name)(pixels)
