@@ -20,7 +20,6 @@ from headstart.specs import parse_head
 # The smallest input that a network takes where that is more than the usual 32.
 SMALLEST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
 THE_USUAL = [
-    "convnext_tiny",
     "efficientnet_v2_b0",
     "inception_v3",
     "mobilenet_0.25",
