@@ -207,22 +207,16 @@ def shards() -> list[bytes]:
         return [file.read_bytes() for file in Path(folder).glob("*.safetensors")]
 
 
-def read_zip(data: bytes, folder: Path) -> None:
-    """List a zip and read every member."""
-    path = folder / "x.zip"
-    path.write_bytes(data)
-    for picture in list_labelled(path).pictures:
-        with suppress(OSError):
-            read_file(picture.path)
+def reader(name: str) -> Use:
+    """Lists what is labelled in a file of that name, and reads every picture of it."""
 
+    def use(data: bytes, folder: Path) -> None:
+        (folder / name).write_bytes(data)
+        for picture in list_labelled(folder / name).pictures:
+            with suppress(OSError):
+                read_file(picture.path)
 
-def read_table(data: bytes, folder: Path) -> None:
-    """List a table and look for every picture of it."""
-    path = folder / "x.csv"
-    path.write_bytes(data)
-    for picture in list_labelled(path).pictures:
-        with suppress(OSError):
-            read_file(picture.path)
+    return use
 
 
 def read_arrays(data: bytes, folder: Path) -> None:
@@ -232,13 +226,6 @@ def read_arrays(data: bytes, folder: Path) -> None:
     for picture in list_any([path]):
         with suppress(OSError):
             read_file(picture.path)
-
-
-def read_parquet(data: bytes, folder: Path) -> None:
-    """List a table in Parquet."""
-    path = folder / "x.parquet"
-    path.write_bytes(data)
-    list_labelled(path)
 
 
 def read_label_file(data: bytes, folder: Path) -> None:
@@ -361,11 +348,11 @@ TARGETS: dict[str, Target] = {
     "decode": Target(
         pictures, lambda data, folder: void(decode(data, _RECIPE)), (UndecodableError,), repair=right_checksums
     ),
-    "zip": Target(zips, read_zip, (HeadstartError,)),
-    "table": Target(tables, read_table, (HeadstartError,)),
+    "zip": Target(zips, reader("x.zip"), (HeadstartError,)),
+    "table": Target(tables, reader("x.csv"), (HeadstartError,)),
     "pickle": Target(pickles, read_arrays, (HeadstartError,)),
     "arrays": Target(arrays, read_arrays, (HeadstartError,)),
-    "parquet": Target(parquets, read_parquet, (HeadstartError,)),
+    "parquet": Target(parquets, reader("x.parquet"), (HeadstartError,)),
     "labels": Target(label_files, read_label_file, (HeadstartError,)),
     "bundle": Target(lambda: [_RUN.about()], _RUN.load, (HeadstartError,)),
     "run": Target(lambda: [_RUN.METRICS, _RUN.SPLITS, _RUN.UNFINISHED], _RUN.metrics, (HeadstartError,)),

@@ -51,7 +51,7 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     """
     started = time.perf_counter()
     recipe.check(backbones())
-    if keras.config.backend() == "openvino" and not (recipe.is_solved and recipe.batchnorm == "frozen"):
+    if keras.config.backend() == "openvino" and not recipe.is_solved:
         raise RecipeError(["Keras cannot train on OpenVINO, only solve a head; unset KERAS_BACKEND."])
     listing, shares = _list(recipe), shares_of(recipe)
     check_shares(listing, shares)

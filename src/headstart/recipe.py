@@ -202,12 +202,11 @@ class Recipe:
 
     @property
     def is_solved(self) -> bool:
-        """Whether nothing is trained by gradients: a solved head on a backbone that is taken as it is.
-
-        Raises:
-            ValueError: if the head is none.
-        """
-        return self.strategy == "head" and parse_head(self.head).is_solved
+        """Whether nothing is trained by gradients: a solved head on a backbone that is taken as it is."""
+        try:
+            return self.strategy == "head" and self.batchnorm == "frozen" and parse_head(self.head).is_solved
+        except ValueError:  # of a head that is none, which `check` says
+            return False
 
     def check(self, backbones: Collection[str]) -> None:
         """Refuse a recipe that cannot be carried out, with everything that is wrong with it at once.

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+import headstart as hs
+from headstart.errors import DataError
 from headstart.images.dataset import make_dataset
 from headstart.images.digest import picture_digest
 from headstart.images.places import read_file
@@ -196,3 +198,8 @@ def test_blank_pictures_without_number_are_one_finding(sides, plain_audit):
         write_picture(sides / "train" / "cat" / f"blank{number}.png", pixels)
     (finding,) = plain_audit(sides).check("near").findings
     assert len(finding.pictures) == 30
+
+
+def test_folds_and_a_folder_for_validation_contradict_each_other_here_too(sides):
+    with pytest.raises(DataError, match="so there are no folds to take them from"):
+        hs.audit(sides, features=False, fold="1/5", progress=False)

@@ -16,6 +16,7 @@ from headstart.features.convert import choose_runtime, relative_difference
 from headstart.features.runtime import KerasRuntime, exact_f32
 from headstart.features.store import Store
 from headstart.models.cut import fingerprint
+from tests.features.test_runtime import pixels
 
 SMALL = {"backbone": "nano", "image_size": 32, "head": "linear", "strategy": "head", "progress": False}
 
@@ -42,10 +43,6 @@ def frozen() -> keras.Model:
     model = keras.Model(inputs, [keras.layers.GlobalAveragePooling2D()(x), x])
     model.trainable = False
     return model
-
-
-def pixels(count: int = 5) -> np.ndarray:
-    return np.random.default_rng(1).integers(0, 256, (count, 16, 16, 3), np.uint8)
 
 
 def choose(frozen, precision="auto"):

@@ -156,6 +156,12 @@ def test_one_channel_is_grey(tmp_path):
     assert np.array_equal(decode(read_file(first.path), DecodeRecipe(8, 9))[..., 2], PICTURES[0, ..., 0])
 
 
+def test_no_pictures_and_no_labels_are_no_classes(tmp_path):
+    np.savez(tmp_path / "none.npz", x=PICTURES[:0], y=NUMBERS[:0])
+    with pytest.raises(DataError, match="no classes in .*: it is empty"):
+        list_labelled(tmp_path / "none.npz")
+
+
 def test_members_are_found_by_name_and_no_others(tmp_path):
     np.savez(tmp_path / "pets.npz", cat=PICTURES, dog=PICTURES)
     archive = tmp_path / "pets.npz"

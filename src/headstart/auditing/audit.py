@@ -5,10 +5,11 @@ import time
 from collections.abc import Sequence
 
 from headstart.auditing import duplicates, plain
-from headstart.auditing.findings import Audit, Check
+from headstart.auditing.findings import NEEDS_KERAS, Audit, Check
 from headstart.auditing.subject import Subject, examine
 from headstart.errors import RecipeError
 from headstart.features.store import Store
+from headstart.images.dataset import check_shares
 from headstart.images.given import listed, shares_of
 from headstart.images.pictures import Picture
 from headstart.images.sources import list_any
@@ -36,9 +37,10 @@ def run_audit(
     """
     started = time.perf_counter()
     if features:
-        load_keras("auditing with features (--no-features leaves them out)")
+        load_keras(NEEDS_KERAS)
     _check(recipe, features)
     listing, shares = listed(recipe), shares_of(recipe)
+    check_shares(listing, shares)
     new: Sequence[Picture] = () if against is None else list_any([against])
     store = Store()
     store.prepare()

@@ -7,6 +7,9 @@ from typing import Any, Literal, NamedTuple
 SHOWN = 24
 """Findings of each check on the page, where nobody says how many."""
 
+NEEDS_KERAS = "auditing with features (--no-features leaves them out)"
+"""What an audit needs Keras for, in the words of an error."""
+
 Where = Literal["train", "val", "test", "new"]
 """A side of the split, or `new` for pictures that the data was compared with."""
 

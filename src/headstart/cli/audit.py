@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headstart.auditing.findings import SHOWN
+from headstart.auditing.findings import NEEDS_KERAS, SHOWN
 from headstart.cli.output import json_option, print_json, print_table, say
 from headstart.loading import load_keras
 from headstart.recipe import Recipe, parse_share
@@ -53,7 +53,7 @@ def audit(data: str, out: str | None, val: str, test: str | None, strict: bool, 
     shares: dict[str, Any] = {"val": parse_share(val), "test": None if test is None else parse_share(test)}
     features = not choices.pop("no_features")
     if features:
-        load_keras("auditing with features (--no-features leaves them out)", trains=choices["weights"] != "imagenet")
+        load_keras(NEEDS_KERAS, trains=choices["weights"] != "imagenet")
     found = headstart.audit(data, out=out, features=features, progress=not as_json, **shares, **choices)
     print_json(found.to_dict()) if as_json else _print(found, out)
     if strict and found.found:

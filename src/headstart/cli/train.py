@@ -8,6 +8,7 @@ import click
 
 from headstart.cli.output import INTERRUPTED, json_option, print_figures, print_json, print_table, say
 from headstart.errors import RecipeError
+from headstart.loading import load_keras
 from headstart.recipe import (
     DEFAULT_UNFREEZE,
     BatchNorm,
@@ -22,7 +23,7 @@ from headstart.recipe import (
     Strategy,
     parse_share,
 )
-from headstart.specs import UNFREEZE_FORMS, parse_head
+from headstart.specs import UNFREEZE_FORMS
 
 _Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -149,7 +150,9 @@ def train(
                 raise click.UsageError("--ensemble names all backbones; leave --backbone out.", context)
             choices["backbone"] = ensemble
         choices |= {"val": parse_share(val), "test": None if test is None else parse_share(test)}
-        _load_keras(choices)
+        # Random weights are drawn otherwise on each backend of Keras; they come from the same whatever the strategy.
+        solved = Recipe(data, out, **choices).is_solved and choices["weights"] == "imagenet"
+        load_keras("training", trains=not solved)
         if folds is not None:
             found = headstart.cross_validate(data, folds, out=out, progress=not as_json, **choices)
             print_json(found.metrics) if as_json else print_folds(found.metrics)
@@ -158,21 +161,6 @@ def train(
     print_json(run.metrics) if as_json else print_result(run.metrics)
     if run.metrics["interrupted"]:
         context.exit(INTERRUPTED)
-
-
-def _load_keras(choices: dict[str, Any]) -> None:
-    """Where a head is solved on pretrained features nothing is trained by gradients, so TensorFlow is not needed.
-
-    Random weights are drawn otherwise on each of Keras' backends; they come from the same one whatever the strategy.
-    """
-    from headstart.loading import load_keras
-
-    try:
-        solved = choices["strategy"] == "head" and parse_head(choices["head"]).is_solved
-    except ValueError:  # which is said later, with whatever else is wrong
-        solved = False
-    pretrained = choices["weights"] == "imagenet" and choices["batchnorm"] == "frozen"
-    load_keras("training", trains=not (solved and pretrained))
 
 
 def _refuse_company(context: click.Context) -> None:

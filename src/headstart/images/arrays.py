@@ -14,6 +14,7 @@ import numpy as np
 
 from headstart.images.archives import MAX_BYTES, ArchiveError
 from headstart.images.array_formats import Named, read_arrays
+from headstart.images.array_labels import as_labels, by_label, is_text, is_writable, length, shape_of
 from headstart.images.pictures import SIDE_NAMES
 
 _PICTURE_WORDS = {"x", "image", "images", "picture", "pictures", "data", "pixels", "inputs"}
@@ -161,13 +162,13 @@ def _arranged(named: Named, is_lone: bool) -> Iterator[tuple[str, _Folder]]:
     rest = {name: array for name, array in named.items() if name not in pictures}
     if not pictures:
         raise ArchiveError(f"a file without an array of pictures; {_listed(named)}. {_WANTED}")
-    names = next((_as_labels(name, rest[name], 0, None) for name in _CLASS_NAMES if _is_text(rest.get(name))), None)
+    names = next((as_labels(name, rest[name], 0, None) for name in _CLASS_NAMES if is_text(rest.get(name))), None)
     pairs = {name: _labels_of(name, named, pictures) for name in pictures}
     for name, found in pictures.items():
         labels, above = pairs[name], _folder_name(name)
         if labels is not None:
             side = _side(name)
-            for label, rows in _by_label(labels, _as_labels(labels, named[labels], len(found.rows), names)):
+            for label, rows in by_label(labels, as_labels(labels, named[labels], len(found.rows), names)):
                 yield (f"{side}/{label}" if side else label), _Folder(found, rows)
         elif not any(pairs.values()):
             yield ("" if is_lone and len(pictures) == 1 else above), _Folder(found, range(len(found.rows)))
@@ -187,9 +188,9 @@ def _labels_of(name: str, named: Named, pictures: Mapping[str, Any]) -> str | No
     key = _without(name, _PICTURE_WORDS)
     if key is not None:
         for other in others:
-            if _without(other, _LABEL_WORDS) == key and _length(named[other]) == _length(named[name]):
+            if _without(other, _LABEL_WORDS) == key and length(named[other]) == length(named[name]):
                 return other
-    fitting = [other for other in others if _length(named[other]) == _length(named[name])]
+    fitting = [other for other in others if length(named[other]) == length(named[name])]
     return fitting[0] if len(pictures) == len(fitting) == 1 else None
 
 
@@ -208,87 +209,11 @@ def _side(name: str) -> str | None:
     return next((SIDE_NAMES[part] for part in _parts(name) if part in SIDE_NAMES), None)
 
 
-def _is_writable(text: str) -> bool:
-    """Whether it could be the name of a file: some characters of Unicode are none by themselves."""
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        return False
-
-
 def _folder_name(name: str) -> str:
-    if not _is_writable(name):
+    if not is_writable(name):
         raise ArchiveError(f"a file with an array called {name!r}, which no folder could be called")
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     return "/".join(parts) or "_"
-
-
-def _by_label(name: str, labels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Each label with the rows that have it."""
-    found, places = np.unique(labels, return_inverse=True)
-    order = np.argsort(places, kind="stable")
-    ends = np.cumsum(np.bincount(places, minlength=len(found)))
-    for label, end, count in zip(found, ends, np.bincount(places, minlength=len(found)), strict=True):
-        text = str(label)
-        if not text.strip() or "/" in text or text in (".", "..") or not _is_writable(text):
-            raise ArchiveError(f"a file in which {name} has the label {text!r}, which no folder could have")
-        yield text, order[end - count : end]
-
-
-def _as_labels(name: str, array: Any, count: int, names: np.ndarray | None) -> np.ndarray:
-    """Labels as texts, `(count,)`, whether they were integers, texts or one-hot rows."""
-    if _is_text(array):
-        try:
-            return np.array(_texts(array))
-        except SystemError:  # NumPy's, for numbers that stand for no character
-            raise ArchiveError(f"a file in which {name} holds texts that are none") from None
-    try:
-        found = np.asarray(array[:])
-    except (ValueError, TypeError, OverflowError, RecursionError):  # lists of lists of different lengths, of anything
-        raise ArchiveError(f"a file in which {name} holds no numbers or texts that could be labels") from None
-    numbers = _class_numbers(name, found, count)
-    if names is None:
-        return np.asarray(numbers.astype(str))
-    if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= len(names):
-        raise ArchiveError(f"a file in which {name} counts to {numbers.max()}, with {len(names)} class names")
-    return np.asarray(names[numbers])
-
-
-def _class_numbers(name: str, labels: np.ndarray, count: int) -> np.ndarray:
-    """Integers `(count,)` from whole numbers or truth values `(count,)` or `(count, 1)`, or from one-hot rows."""
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.dtype.kind not in "biuf" or labels.ndim not in (1, 2):
-        raise ArchiveError(f"a file in which {name} is {_shape(labels)}; labels have one number or text for a picture")
-    if labels.ndim == 2:
-        if not np.array_equal(labels.sum(axis=1), np.ones(count)) or not np.isin(labels, (0, 1)).all():
-            raise ArchiveError(f"a file in which the rows of {name} are not one-hot: one 1 in each, and zeros")
-        return np.asarray(labels.argmax(axis=1))
-    if labels.dtype.kind == "f" and not np.array_equal(labels, np.round(labels)):
-        raise ArchiveError(f"a file in which {name} holds numbers that are not whole, so they are no labels")
-    return labels.astype(np.int64)
-
-
-def _is_text(array: Any) -> bool:
-    kind = getattr(getattr(array, "dtype", None), "kind", None)
-    if kind is None or kind == "O":
-        return _length(array) > 0 and all(isinstance(item, str | bytes) for item in array[:])
-    return kind in "SUT"
-
-
-def _texts(array: Any) -> list[str]:
-    return [_text(item) for item in array]
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _length(array: Any) -> int:
-    try:
-        return len(array)
-    except TypeError:  # a number
-        return -1
 
 
 def _as_pictures(name: str, array: Any) -> _Pictures | None:
@@ -356,10 +281,5 @@ def _scaled(row: np.ndarray, highest: float) -> np.ndarray:
 
 
 def _listed(named: Named) -> str:
-    shapes = [f"{name} {_shape(array)}" for name, array in list(named.items())[:8]]
+    shapes = [f"{name} {shape_of(array)}" for name, array in list(named.items())[:8]]
     return f"it holds {', '.join(shapes) or 'nothing'}" + (" and more" if len(named) > 8 else "")
-
-
-def _shape(array: Any) -> str:
-    shape = getattr(array, "shape", None)
-    return f"{array.dtype} {tuple(shape)}" if shape is not None else f"{type(array).__name__} of {_length(array)}"
