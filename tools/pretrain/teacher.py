@@ -62,7 +62,7 @@ def load(model: keras.Model) -> OpenVINORuntime:
     """On OpenVINO, several times as fast as in Keras."""
     with tempfile.TemporaryDirectory() as folder:
         export_openvino(model, Path(folder) / "teacher.xml")
-        return OpenVINORuntime(Path(folder) / "teacher.xml", batch=_BATCH, pixels=True)
+        return OpenVINORuntime(Path(folder) / "teacher.xml", at_most=_BATCH, pixels=True)
 
 
 def main() -> None:

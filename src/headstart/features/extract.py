@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
+_BATCHES_AHEAD = 1
+"""Batches that wait for the one that is being run, so that the next one can begin at once."""
+
 Make = Callable[[bytes, str], np.ndarray]
 """Makes an array of a file's bytes and their digest, on a thread; raises `UndecodableError` where it cannot."""
 
@@ -85,7 +88,7 @@ def extract(
     """Make sure that the store has the features of every picture.
 
     Files are read and decoded on threads while the frozen part runs; no more than a few batches are in memory.
-    Each batch is safe on disk before the next is begun. Rows that were kept are compared with their checksums, and
+    Each batch is safe on disk while the next but one is run. Rows that were kept are compared with their checksums, and
     computed again when damaged.
 
     Args:
@@ -128,13 +131,11 @@ def keep(
         StorageError: if the store cannot be written. What was written before stays.
     """
     result = Extraction(space.refresh())
-    runtime: Runtime | None = None
-    for batch in in_batches(_load_missing(paths, make, stat_cache, result, advance, 2 * size), size):
-        runtime = runtime or load_runtime()
-        pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
-        space.append([str(picture.digest) for picture in batch], runtime(pixels))
-        result.extracted += len(batch)
-        advance(len(batch))
+    missing = _load_missing(paths, make, stat_cache, result, advance, 2 * size)
+    for digests, arrays in _computed(in_batches(missing, size), load_runtime):
+        space.append(digests, arrays)
+        result.extracted += len(digests)
+        advance(len(digests))
     lost = set(space.discard_damaged(sorted(set(result.digests.values()))))
     if lost:
         again = [path for path, digest in result.digests.items() if digest in lost]
@@ -145,6 +146,28 @@ def keep(
     space.merge_small_shards()
     result.reused = len(result.digests) - result.extracted
     return result
+
+
+def _computed(
+    batches: Iterable[list[_Loaded]], load_runtime: Callable[[], Runtime]
+) -> Iterator[tuple[list[str], Arrays]]:
+    """Run the frozen part over batches, on a thread of its own: the one before is written while the next is run."""
+    runtime: Runtime | None = None
+
+    def run(batch: list[_Loaded]) -> tuple[list[str], Arrays]:
+        nonlocal runtime
+        runtime = runtime or load_runtime()
+        pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
+        return [str(picture.digest) for picture in batch], runtime(pixels)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="frozen") as pool:
+        waiting: deque[Future[tuple[list[str], Arrays]]] = deque()
+        for batch in batches:
+            waiting.append(pool.submit(run, batch))
+            if len(waiting) > _BATCHES_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def load_pictures(

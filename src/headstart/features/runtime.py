@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -21,7 +23,11 @@ log = logging.getLogger(__name__)
 Precision = Literal["f32", "bf16"]
 
 BATCH = 32
-"""Pictures per run of the frozen part on a processor, and per write to the store: what a kill can cost at most."""
+"""Pictures that go through the frozen part together on a processor, and that are written together: three such batches
+are what a kill can cost."""
+
+_CACHE_BYTES = 4 << 20
+"""What the largest tensor of a batch may take."""
 
 OPENVINO = "openvino"
 """The name of OpenVINO in a `RuntimeIdentity`."""
@@ -83,17 +89,27 @@ class PixelsRuntime:
 class OpenVINORuntime:
     """A model in OpenVINO's intermediate representation, compiled for the CPU.
 
-    Batches always run at one fixed size, the last one padded: shapes known beforehand run faster, and a row's result
-    does not depend on which other rows it happened to share a batch with.
+    It runs on few rows at once and on several such batches side by side, one on each core: what one layer gives is
+    still in the cache when the next one takes it. Batches always have one fixed size, the last one padded: shapes
+    known beforehand run faster, and a row's result does not depend on which other rows it happened to share a batch
+    with.
 
     Args:
         model: the `.xml` file; its `.bin` lies beside it.
         precision: of the arithmetic; inputs and outputs stay what they are.
-        batch: rows per run.
+        at_most: rows that it will be given at once, where they are few; more would be filled up in vain.
         pixels: whether the one input takes uint8 pixels rather than float32.
+        batch: rows per run; by default as many as fit into the cache.
     """
 
-    def __init__(self, model: Path, precision: Precision = "f32", batch: int = 32, pixels: bool = False):
+    def __init__(
+        self,
+        model: Path,
+        precision: Precision = "f32",
+        at_most: int = BATCH,
+        pixels: bool = False,
+        batch: int | None = None,
+    ):
         openvino = load_openvino()
         core = openvino.Core()
         graph = core.read_model(model)
@@ -101,18 +117,50 @@ class OpenVINORuntime:
             steps = openvino.preprocess.PrePostProcessor(graph)
             steps.input().tensor().set_element_type(openvino.Type.u8)
             graph = steps.build()
-        graph.reshape({port: [batch, *list(port.partial_shape)[1:]] for port in graph.inputs})
-        self._compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": precision})
-        self._request = self._compiled.create_infer_request()
-        self._batch = batch
+        _reshape(graph, 1)
+        self.batch = min(batch or rows_in_cache(graph), at_most)
+        _reshape(graph, self.batch)
+        hint = "THROUGHPUT" if at_most > self.batch else "LATENCY"
+        settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": hint}
+        self._outputs = range(len(graph.outputs))
+        self._queue = openvino.AsyncInferQueue(core.compile_model(graph, "CPU", settings))
+        self._queue.set_callback(self._take)
+        self._one_at_a_time = Lock()
 
     def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
         """See `Runtime`."""
-        return in_fixed_batches(self._run, self._batch, batch)
+        starts = range(0, len(batch[0]), self.batch)
+        results: list[list[np.ndarray]] = [[] for _ in starts]
+        pieces = [[_pad(array[start : start + self.batch], self.batch) for array in batch] for start in starts]
+        with self._one_at_a_time:
+            try:
+                for piece, result in zip(pieces, results, strict=True):
+                    self._queue.start_async(dict(enumerate(piece)), userdata=result, share_inputs=True)
+            finally:
+                self._queue.wait_all()  # what runs still reads the pieces
+        rows = len(batch[0])
+        return [np.concatenate(outputs)[:rows] for outputs in zip(*results, strict=True)]
 
-    def _run(self, *batch: np.ndarray) -> list[np.ndarray]:
-        self._request.infer(list(batch), share_inputs=True)
-        return [self._request.get_output_tensor(i).data for i in range(len(self._compiled.outputs))]
+    def _take(self, request: Any, result: list[np.ndarray]) -> None:
+        """Copy what a request gives before it is used for the next batch."""
+        result += [np.array(request.get_output_tensor(number).data) for number in self._outputs]
+
+
+def _reshape(graph: Any, rows: int) -> None:
+    graph.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in graph.inputs})
+
+
+def rows_in_cache(graph: Any) -> int:
+    """How many rows a graph of OpenVINO's is best run on at once, as far as their size tells; at most `BATCH`.
+
+    Args:
+        graph: reshaped to one row.
+    """
+    computed = (operation for operation in graph.get_ordered_ops() if operation.get_type_name() != "Constant")
+    shapes = [port.get_partial_shape() for operation in computed for port in operation.outputs()]
+    largest = max(prod(shape.to_shape()) for shape in shapes if shape.is_static)
+    fitting: int = max(1, min(BATCH, _CACHE_BYTES // (4 * largest)))
+    return 1 << (fitting.bit_length() - 1)  # a power of two, so that batches of a usual size need no padding
 
 
 class KerasRuntime:

@@ -4,7 +4,7 @@
     STORE/features/SPACE/NAME.safetensors       one shard: keys, one tensor per frontier tensor, one checksum per row
 
 A shard is written whole under a temporary name, synced and renamed; after that it never changes. So a reader sees
-a shard or does not, a writer that is killed loses only the batch it was computing, any number of writers need no
+a shard or does not, a writer that is killed loses only the batches that were under way, any number of writers need no
 lock, and a folder on a network or in object storage serves as well as a local one. Small shards are merged into
 larger ones, which are again new shards. `docs/design/store.md` says what else was considered.
 """
