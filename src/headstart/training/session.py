@@ -1,5 +1,6 @@
 """What the stages of one training have in common, and what each of them leaves."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from headstart.images.dataset import Dataset, Labelled, make_dataset
 from headstart.images.pictures import Quarantined, Side
 from headstart.images.split import Shares
 from headstart.models.assemble import Network, assemble
-from headstart.models.cut import Parts
+from headstart.models.cut import Parts, bytes_per_picture
 from headstart.models.freeze import Freezer, first_trainable
 from headstart.models.layers import leaves
 from headstart.models.standardise import Standardisation
@@ -29,6 +30,9 @@ from headstart.training.fit import Places
 from headstart.training.keeping import Frozen, Keeper
 from headstart.training.standardising import measure
 from headstart.workplace import WORK
+
+_JUDGED_BYTES = 4 << 20
+"""Of frontier tensors that a model is run on at once: heads on vectors take thousands, and few calls."""
 
 
 @dataclass
@@ -151,8 +155,10 @@ class Cut:
             pictures: which.
             single: whether it ends in one sigmoid unit.
         """
-        runtime = KerasRuntime(self.parts.trainable, traced=False)
-        batches = Batches(Kept([self.features]), pictures.paths, pictures.labels, 32)
+        most = max(_JUDGED_BYTES // bytes_per_picture(self.frozen.model), 32)
+        size = math.ceil(len(pictures.paths) / math.ceil(len(pictures.paths) / most))  # equal ones, hardly padded
+        runtime = KerasRuntime(self.parts.trainable, size, traced=False)
+        batches = Batches(Kept([self.features]), pictures.paths, pictures.labels, size)
         rows = []
         for number in range(len(batches)):
             given = batches[number][0]
