@@ -28,6 +28,7 @@ FLOORS = [
     "auditing",
     "handover",
     "pipeline",
+    "beginning",
     "folds",
     "__init__",
     "demo_data",

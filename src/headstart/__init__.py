@@ -15,6 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from headstart.auditing.findings import SHOWN, Audit
+from headstart.beginning import start
 from headstart.bundle import Evaluation, Prediction, Run
 from headstart.errors import HeadstartError, InputError
 from headstart.loading import load_keras, require_audit
@@ -66,11 +67,7 @@ def train(data: str | os.PathLike[str], *, progress: bool = True, **choices: Any
         InputError: if anything that was given cannot be used; what was computed by then is in the store.
         MissingExtraError: if Keras is not installed.
     """
-    recipe = _recipe(data, choices)
-    load_keras("training")
-    from headstart.pipeline import train as run_pipeline
-
-    return run_pipeline(recipe, show=progress)
+    return start(_recipe(data, choices), progress)
 
 
 def cross_validate(
@@ -108,11 +105,7 @@ def resume(run: str | os.PathLike[str], *, progress: bool = True) -> Run:
     Raises:
         RunError: if no unfinished training is there.
     """
-    recipe = unfinished(run)
-    load_keras("training")
-    from headstart.pipeline import train as run_pipeline
-
-    return run_pipeline(recipe, show=progress)
+    return start(unfinished(run), progress)
 
 
 def audit(

@@ -38,7 +38,8 @@ def load_keras(what: str, trains: bool = True) -> None:
     """
     if sys.modules.get("keras") is not None:
         return
-    if not trains and _may_choose_backend():
+    spare = not trains and _may_choose_backend()
+    if spare:
         load_openvino()
         os.environ["KERAS_BACKEND"] = "openvino"
         sys.meta_path.insert(0, _NoTensorFlow())
@@ -47,7 +48,7 @@ def load_keras(what: str, trains: bool = True) -> None:
         # TensorFlow has oneDNN's convolutions off where there is no AVX-512; they are faster there, too.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
-        with _without_stderr(), nullcontext() if trains else _sparing_imports():
+        with _without_stderr(), _sparing_imports() if spare else nullcontext():
             import keras  # noqa: F401
     except ImportError as error:
         missing = (error.name or "").partition(".")[0]
@@ -70,7 +71,7 @@ class _NoTensorFlow(MetaPathFinder):
 
 
 class _OnlyWhatIsUsed(MetaPathFinder):
-    """While Keras is imported: what it merely offers to work with is not there, and scipy.signal comes when it is used."""
+    """While Keras is imported: what it offers to work with is not there, and scipy.signal comes when it is used."""
 
     _OFFERS = ("pandas", "requests", "sklearn")
 

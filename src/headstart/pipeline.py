@@ -11,6 +11,7 @@ import keras
 
 from headstart.bundle import Run
 from headstart.errors import DataError, RecipeError, RunError
+from headstart.features.ahead import Ahead, key_of
 from headstart.features.store import Store
 from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
 from headstart.images.dataset import check_shares
@@ -34,7 +35,7 @@ from headstart.training.strategies import Outcome, as_saved, run_strategy
 from headstart.workplace import Workplace, check_place, working_in
 
 
-def train(recipe: Recipe, show: bool = False) -> Run:
+def train(recipe: Recipe, show: bool = False, listing: Listing | None = None, ahead: Ahead | None = None) -> Run:
     """Train a classifier.
 
     If the same training was interrupted in the same place, it goes on from there.
@@ -42,6 +43,8 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     Args:
         recipe: every choice.
         show: whether to draw progress bars on a terminal.
+        listing: the pictures, where they have been found already.
+        ahead: what has been done with them already.
 
     Returns:
         The RUN that was written.
@@ -53,7 +56,7 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     recipe.check(backbones())
     if keras.config.backend() == "openvino" and not recipe.is_solved:
         raise RecipeError(["Keras cannot train on OpenVINO, only solve a head; unset KERAS_BACKEND."])
-    listing, shares = _list(recipe), shares_of(recipe)
+    listing, shares = listing or _list(recipe), shares_of(recipe)
     check_shares(listing, shares)
     run = check_place(recipe.out or Path(tempfile.mkdtemp(prefix="headstart-")) / "run", recipe.data)
     store = Store()
@@ -61,7 +64,7 @@ def train(recipe: Recipe, show: bool = False) -> Run:
     begun = _begin(recipe, listing)
     with working_in(run, recipe) as place:
         keras.utils.set_random_seed(recipe.seed)
-        session = _open_session(begun, listing, shares, store, place, show)
+        session = _open_session(begun, _keeper(begun.recipe, listing, store, ahead, show), shares, place)
         outcome = as_saved(session, run_strategy(session, begun.model, begun.head))
         with waiting("writing and checking the run", show):
             _hand_over(recipe, session, outcome, place, started)
@@ -138,13 +141,14 @@ def _refuse_others(recipe: Recipe, given: str, taken: Mapping[str, Any]) -> None
         )
 
 
-def _open_session(
-    begun: _Begun, listing: Listing, shares: Shares, store: Store, place: Workplace, show: bool
-) -> Session:
-    recipe = begun.recipe
+def _keeper(recipe: Recipe, listing: Listing, store: Store, ahead: Ahead | None, show: bool) -> Keeper:
+    size = recipe.image_size or max(find_backbone(name).size for name in recipe.backbones)
+    return Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show, ahead, key_of(recipe))
+
+
+def _open_session(begun: _Begun, keeper: Keeper, shares: Shares, place: Workplace) -> Session:
+    recipe, size, show = begun.recipe, keeper.decode.height, keeper.show
     chosen = [find_backbone(name) for name in recipe.backbones]
-    size = recipe.image_size or max(backbone.size for backbone in chosen)
-    decode = DecodeRecipe(size, size, recipe.fit)
     extended = None
     with waiting(f"preparing {recipe.backbone}", show):
         if recipe.extend_imagenet:
@@ -159,8 +163,7 @@ def _open_session(
         histories[stage] = rows
         write_history(place.path, histories)
 
-    keeper = Keeper(recipe, listing, decode, store, show)
-    classes = len(listing.classes)
+    classes = len(keeper.listing.classes)
     return Session(
         recipe, keeper, shares, networks, classes, place.path, show, write_down, extended, begun.standardisation
     )

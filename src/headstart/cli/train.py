@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import click
 
+from headstart.beginning import start
 from headstart.cli.output import INTERRUPTED, json_option, print_figures, print_json, print_table, say
 from headstart.errors import RecipeError
 from headstart.loading import load_keras
@@ -151,13 +152,14 @@ def train(
             choices["backbone"] = ensemble
         choices |= {"val": parse_share(val), "test": None if test is None else parse_share(test)}
         # Random weights are drawn otherwise on each backend of Keras; they come from the same whatever the strategy.
-        solved = Recipe(data, out, **choices).is_solved and choices["weights"] == "imagenet"
-        load_keras("training", trains=not solved)
+        recipe = Recipe(data, out, **choices)
+        trains = not (recipe.is_solved and recipe.weights == "imagenet")
         if folds is not None:
+            load_keras("training", trains)
             found = headstart.cross_validate(data, folds, out=out, progress=not as_json, **choices)
             print_json(found.metrics) if as_json else print_folds(found.metrics)
             return
-        run = headstart.train(data, out=out, progress=not as_json, **choices)
+        run = start(recipe, not as_json, trains)
     print_json(run.metrics) if as_json else print_result(run.metrics)
     if run.metrics["interrupted"]:
         context.exit(INTERRUPTED)

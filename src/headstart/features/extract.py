@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from os import cpu_count
 from typing import TypeVar
 
@@ -32,6 +33,10 @@ _BATCHES_AHEAD = 1
 
 Make = Callable[[bytes, str], np.ndarray]
 """Makes an array of a file's bytes and their digest, on a thread; raises `UndecodableError` where it cannot."""
+
+
+Taken = Callable[[str], "Loaded | None"]
+"""Gives what was made of a file before it was asked for, once."""
 
 
 @dataclass
@@ -65,8 +70,8 @@ _Known = tuple[Stat, str]
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    """A file that was looked at; without a digest if it cannot be used, without pixels if these are not wanted."""
+class Loaded:
+    """A file that was looked at: without a digest if it cannot be used, without pixels if these are not wanted."""
 
     path: str
     digest: str | None = None
@@ -84,6 +89,8 @@ def extract(
     advance: Advance = lambda count: None,
     view: View | None = None,
     size: int = BATCH,
+    ahead: Taken = lambda path: None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Extraction:
     """Make sure that the store has the features of every picture.
 
@@ -100,11 +107,13 @@ def extract(
         advance: told of every file that is done with.
         view: which random view of the pictures; None for that of the centre. It is part of the identity of the space.
         size: pictures per run of the frozen part.
+        ahead: gives pictures that were decoded in the same way before, and None for others.
+        enough: asked before each file is begun; when it says so, the rest is left out.
 
     Raises:
         StorageError: if the store cannot be written. What was written before stays.
     """
-    return keep(paths, _decoder(recipe, view), load_runtime, space, stat_cache, advance, size)
+    return keep(paths, _decoder(recipe, view), load_runtime, space, stat_cache, advance, size, ahead, enough)
 
 
 def keep(
@@ -115,6 +124,8 @@ def keep(
     stat_cache: StatCache,
     advance: Advance = lambda count: None,
     size: int = BATCH,
+    ahead: Taken = lambda path: None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Extraction:
     """Make sure that the store has what follows from every file: `extract`, whatever is made of a file.
 
@@ -126,12 +137,15 @@ def keep(
         stat_cache: digests of files that have not changed.
         advance: told of every file that is done with.
         size: files for each write to the store.
+        ahead: gives what was made of a file before, and None for others.
+        enough: asked before each file is begun; when it says so, the rest is left out.
 
     Raises:
         StorageError: if the store cannot be written. What was written before stays.
     """
     result = Extraction(space.refresh())
-    missing = _load_missing(paths, make, stat_cache, result, advance, 2 * size)
+    begun = takewhile(lambda path: not enough(), paths)
+    missing = _load_missing(paths, begun, make, stat_cache, result, advance, 2 * size, ahead)
     for digests, arrays in _computed(in_batches(missing, size), load_runtime):
         space.append(digests, arrays)
         result.extracted += len(digests)
@@ -149,12 +163,12 @@ def keep(
 
 
 def _computed(
-    batches: Iterable[list[_Loaded]], load_runtime: Callable[[], Runtime]
+    batches: Iterable[list[Loaded]], load_runtime: Callable[[], Runtime]
 ) -> Iterator[tuple[list[str], Arrays]]:
     """Run the frozen part over batches, on a thread of its own: the one before is written while the next is run."""
     runtime: Runtime | None = None
 
-    def run(batch: list[_Loaded]) -> tuple[list[str], Arrays]:
+    def run(batch: list[Loaded]) -> tuple[list[str], Arrays]:
         nonlocal runtime
         runtime = runtime or load_runtime()
         pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
@@ -224,16 +238,25 @@ def _required(content: np.ndarray | Quarantined) -> np.ndarray:
 
 def _load_missing(
     paths: Sequence[str],
+    begun: Iterable[str],
     make: Make,
     stat_cache: StatCache,
     result: Extraction,
     advance: Advance,
-    ahead: int,
-) -> Iterator[_Loaded]:
+    count: int,
+    ahead: Taken,
+) -> Iterator[Loaded]:
     """Yield the pictures whose features must be computed, each content once; note the others."""
     pending: set[str] = set()
     is_kept = result.space.__contains__
-    for loaded in _look_at(paths, stat_cache, lambda path, known: _load(path, make, known, is_kept), ahead):
+
+    def load(path: str, known: _Known | None) -> Loaded:
+        taken = ahead(path)
+        if taken is None or _is_enough(known, is_kept):
+            return _load(path, make, known, is_kept)
+        return replace(taken, pixels=None) if taken.digest is not None and is_kept(taken.digest) else taken
+
+    for loaded in _look_at(paths, stat_cache, load, count, begun):
         if loaded.digest is None:
             result.quarantined.append(Quarantined(loaded.path, loaded.reason))
             advance(1)
@@ -249,17 +272,20 @@ def _load_missing(
 def _look_at(
     paths: Sequence[str],
     stat_cache: StatCache,
-    load: Callable[[str, _Known | None], _Loaded],
-    ahead: int = 2 * BATCH,
-) -> Iterator[_Loaded]:
+    load: Callable[[str, _Known | None], Loaded],
+    count: int = 2 * BATCH,
+    begun: Iterable[str] | None = None,
+) -> Iterator[Loaded]:
     """Load files, each with what is known of it, and remember what is new."""
     known = _recall(paths, stat_cache)
     fresh: dict[str, _Known] = {}
-    for loaded in _in_order(paths, lambda path: load(path, known.get(path)), ahead):
-        if loaded.stat is not None and loaded.digest is not None:
-            fresh[loaded.path] = (loaded.stat, loaded.digest)
-        yield loaded
-    stat_cache.remember(fresh)
+    try:
+        for loaded in _in_order(paths if begun is None else begun, lambda path: load(path, known.get(path)), count):
+            if loaded.stat is not None and loaded.digest is not None:
+                fresh[loaded.path] = (loaded.stat, loaded.digest)
+            yield loaded
+    finally:  # whoever interrupts it has these files read again for nothing otherwise
+        stat_cache.remember(fresh)
 
 
 def _recall(paths: Sequence[str], stat_cache: StatCache) -> dict[str, _Known]:
@@ -276,25 +302,35 @@ def _decoder(recipe: DecodeRecipe, view: View | None) -> Make:
     return lambda data, digest: decode(data, recipe, view, digest)
 
 
+def load_one(path: str, recipe: DecodeRecipe) -> Loaded:
+    """Read, digest and decode one file."""
+    return _load(path, _decoder(recipe, None))
+
+
+def _is_enough(known: _Known | None, is_kept: Callable[[str], bool]) -> bool:
+    """Whether a file need not be read."""
+    return known is not None and is_kept(known[1])
+
+
 def _load(
     path: str,
     make: Make | None,
     known: _Known | None = None,
     is_kept: Callable[[str], bool] = lambda digest: False,
-) -> _Loaded:
+) -> Loaded:
     """Read one file, unless its digest is known and enough; decode it, unless it is kept. Runs on a thread."""
-    if known is not None and (make is None or is_kept(known[1])):
-        return _Loaded(path, known[1])
+    if known is not None and (make is None or _is_enough(known, is_kept)):
+        return Loaded(path, known[1])
     try:
         with reading(size_of(path)):
             return _read(path, make, known, is_kept)
     except OSError as error:
-        return _Loaded(path, reason=f"cannot be read: {error.strerror or error}")
+        return Loaded(path, reason=f"cannot be read: {error.strerror or error}")
     except UndecodableError as error:
-        return _Loaded(path, reason=str(error))
+        return Loaded(path, reason=str(error))
 
 
-def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[[str], bool]) -> _Loaded:
+def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[[str], bool]) -> Loaded:
     """What `_load` does with a file that has to be read.
 
     Raises:
@@ -307,15 +343,15 @@ def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[
     digest = known[1] if known is not None and unchanged else picture_digest(data)
     fresh = None if unchanged else stat
     if make is None or is_kept(digest):
-        return _Loaded(path, digest, stat=fresh)
-    return _Loaded(path, digest, make(data, digest), fresh)
+        return Loaded(path, digest, stat=fresh)
+    return Loaded(path, digest, make(data, digest), fresh)
 
 
-def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded], ahead: int = 2 * BATCH) -> Iterator[_Loaded]:
+def _in_order(paths: Iterable[str], load: Callable[[str], Loaded], ahead: int = 2 * BATCH) -> Iterator[Loaded]:
     """Load files on threads, a bounded number ahead, and give them in the order they came."""
     workers = cpu_count() or 1
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        waiting: deque[Future[_Loaded]] = deque()
+        waiting: deque[Future[Loaded]] = deque()
         try:
             for path in paths:
                 waiting.append(pool.submit(load, path))

@@ -11,8 +11,9 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from headstart.errors import RecipeError
+from headstart.models.sizes import native_size
 
-SIZE = 112
+SIZE = native_size("nano")
 """Rows and columns of the pictures that it does best on."""
 
 STRIDE = 16
