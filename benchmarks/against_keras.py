@@ -1,4 +1,4 @@
-"""Trainings with headstart against the same in plain Keras: what `head_against_keras` and `finetune_against_keras` share."""
+"""headstart's trainings against the same in plain Keras: what `head_` and `finetune_against_keras` share."""
 
 import argparse
 import json
