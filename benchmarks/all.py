@@ -2,9 +2,9 @@
 
     KERAS_HOME=... python benchmarks/all.py DATA [--quick] [--only extraction,memory] [--out build/bench]
 
-DATA holds train/ and val/ with a few hundred JPEG files or more. It takes 30 to 40 minutes on two cores; --quick takes a few
-minutes and only shows that everything runs. A part that fails is named at the end and the others go on; the exit code
-is 1 then. Prints one table of ratios, each measured in one run against its reference, and writes results.json and
+DATA holds train/ and val/ with a few hundred JPEG files or more. It takes 30 to 40 minutes on two cores; --quick takes
+a few minutes and only shows that everything runs. A part that fails is named at the end and the others go on; the exit
+code is 1 then. Prints one table of ratios, each measured in one run against its reference, and writes results.json and
 results.md with what lies behind them. Nothing else should run on the machine meanwhile.
 """
 
@@ -55,7 +55,7 @@ def run(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     written = Path(arguments.out) / f"{name}.json"
     written.unlink(missing_ok=True)
     command = script(file, arguments.data, *options, "--out", written)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode or not written.exists():
         lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
         return {"benchmark": name, "failed": lines[-1]}
@@ -82,9 +82,8 @@ def main() -> None:
         state = "failed" if "failed" in found[-1] else "done"
         print(f"{name}: {state} after {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     text = _text(found, arguments)
-    Path(arguments.out, "results.json").write_text(
-        json.dumps({"machine": described(), "parts": found}, indent=1) + "\n"
-    )
+    everything = json.dumps({"machine": described(), "parts": found}, indent=1)
+    Path(arguments.out, "results.json").write_text(everything + "\n")
     Path(arguments.out, "results.md").write_text(text + "".join(_details(part) for part in found))
     print(text)
     sys.exit(any("failed" in part for part in found))

@@ -31,7 +31,7 @@ import numpy as np
 from machine import in_turn, timed
 from report import Report, figure, parser, table
 
-WAYS = list(itertools.product(("LATENCY", "THROUGHPUT"), (8, 32))) + [("THROUGHPUT", 1)]
+WAYS = [*itertools.product(("LATENCY", "THROUGHPUT"), (8, 32)), ("THROUGHPUT", 1)]
 TRIAL_PICTURES, TRIAL_TURNS = 32, 3
 
 
@@ -101,7 +101,7 @@ def extract_to(folder: Path, paths: list[str], side: int, runtime: Any) -> float
     def run() -> None:
         space = store.space({"benchmark": 1}, {})
         done = extract(paths, DecodeRecipe(side, side, "crop"), lambda: runtime, space, store.stat_cache)
-        assert done.extracted and done.extracted == len(paths) - done.reused - len(done.quarantined), done
+        assert 0 < done.extracted == len(paths) - done.reused - len(done.quarantined), done
 
     return timed(run)
 

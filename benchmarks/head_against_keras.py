@@ -3,7 +3,7 @@
     KERAS_HOME=... python benchmarks/head_against_keras.py DATA [--backbone mobilenet_0.25] [--runs 3] [--out FILE]
 
 Cold is an empty store without a converted model, warm is the same command again. DATA holds train/ and val/. Prints a
-table in Markdown: medians of seconds, and of the ratios of the rounds; nothing else should run on the machine meanwhile.
+table in Markdown: medians of seconds, and of the ratios of the rounds; nothing else should run on the machine.
 """
 
 import argparse

@@ -92,11 +92,11 @@ def _processes(arguments: argparse.Namespace, folder: str) -> dict[str, Process]
 
 
 def _of_each_class(sources: list[Path]) -> list[Path]:
-    """Sources in which ten neighbours are of all classes, as far as there are no more than five."""
+    """Two sources of each class, of five classes at most, so that ten pictures can be trained on."""
     classes: dict[str, list[Path]] = {}
     for path in sources:
         classes.setdefault(path.parent.name, []).append(path)
-    return [each[number] for number in range(2) for each in classes.values() if number < len(each)]
+    return [each[number] for number in range(2) for each in list(classes.values())[:5] if number < len(each)]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 T = TypeVar("T")
 
@@ -137,6 +137,6 @@ class _Pace:
             self._done.wait(0.5)
 
 
-def _end_of(errors: "tempfile._TemporaryFileWrapper[bytes]") -> str:
+def _end_of(errors: IO[bytes]) -> str:
     errors.seek(0)
     return " / ".join(errors.read().decode(errors="replace").strip().splitlines()[-3:])

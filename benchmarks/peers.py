@@ -10,8 +10,8 @@ They are no dependencies of headstart: each runs as a process of another environ
     scikit-learn  features of the frozen backbone, computed once, and a logistic regression
 
 Without --pretrained nothing is downloaded, weights are random everywhere, and only the seconds mean something. All take
-the pictures at 224 px without augmentation. headstart runs in turn with them, `--strategy head` with an empty store. Prints
-a table in Markdown.
+the pictures at 224 px without augmentation. headstart runs in turn with them, `--strategy head` with an empty store.
+Prints a table in Markdown.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python benchmarks/plain_predict.py MODEL PICTURE
 
-MODEL is a file that Keras saved, which takes pixels 0-255. Prints one JSON object: the probability of the likeliest class
-and its number.
+MODEL is a file that Keras saved, which takes pixels 0-255. Prints one JSON object: the number of the likeliest
+class and its probability.
 """
 
 import argparse
