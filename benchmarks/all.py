@@ -81,12 +81,15 @@ def main() -> None:
         found.append(run(name, arguments))
         state = "failed" if "failed" in found[-1] else "done"
         print(f"{name}: {state} after {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    text = _text(found, arguments)
+        _write(found, arguments)  # what there is so far stays when somebody ends it
+    print(_text(found, arguments))
+    sys.exit(any("failed" in part for part in found))
+
+
+def _write(found: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
     everything = json.dumps({"machine": described(), "parts": found}, indent=1)
     Path(arguments.out, "results.json").write_text(everything + "\n")
-    Path(arguments.out, "results.md").write_text(text + "".join(_details(part) for part in found))
-    print(text)
-    sys.exit(any("failed" in part for part in found))
+    Path(arguments.out, "results.md").write_text(_text(found, arguments) + "".join(map(_details, found)))
 
 
 def _text(found: list[dict[str, Any]], arguments: argparse.Namespace) -> str:

@@ -208,7 +208,9 @@ def row(name: str, way: str, rounds: list[dict[str, float]], report: Report) -> 
         for key, values in {**{key: each(key) for key in rounds[0]}, "ideal": ideal}.items()
     }
     cells = [f"{speeds[key]:,.0f}" for key in ("runtime", "decoding", "ideal", "headstart")]
-    cells += [figure(share.median), share.spread, figure(sum(ideal) / sum(each("headstart")))]
+    together = sum(ideal) / sum(each("headstart"))
+    report.measured[name]["share of the ideal, all slices together"] = together
+    cells += [figure(share.median), share.spread, figure(together)]
     if "Keras" in rounds[0]:
         reference = "Keras' predict and loader"
         times = report.compare(f"extraction, {name}: speed of headstart", reference, each("Keras"), each("headstart"))
