@@ -100,7 +100,7 @@ def _text(found: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
 
 
 def _details(part: dict[str, Any]) -> str:
-    return f"\n## {part['benchmark']}\n\n{part.get('printed') or part.get('failed')}"
+    return f"\n## {part['benchmark']}\n\n{(part.get('printed') or part['failed']).strip()}\n"
 
 
 if __name__ == "__main__":
