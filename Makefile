@@ -13,7 +13,7 @@ TEACHER ?= imagenet
 WORK ?= build/nano
 NANO := src/headstart/models/nano.safetensors
 
-.PHONY: install demo test test-all check format clean nano
+.PHONY: install demo test test-all check format clean nano bench
 
 install: $(INSTALLED)
 
@@ -41,6 +41,10 @@ check: $(INSTALLED) ## Lint and type-check
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(INSTALLED) ## Measure everything that docs/performance.md says, on DATA with train/ and val/: half an hour
+	@test -n "$(DATA)" || { echo 'Which pictures? make bench DATA=folder, with train/ and val/ in it'; exit 2; }
+	$(BIN)/python benchmarks/all.py "$(DATA)" $(ARGS)
 
 nano: $(INSTALLED) ## Train the backbone in the box anew: docs/nano.md
 	$(BIN)/python tools/pretrain/pictures.py $(TINY) --out $(WORK)

@@ -14,10 +14,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from headstart.images.decode import DecodeRecipe, decode
 from headstart.images.views import View
@@ -44,8 +43,11 @@ def headstart_decodes(files: list[bytes], pool: ThreadPoolExecutor, ops: str | N
     return run
 
 
-def keras_changes(pictures: np.ndarray, layers: list[keras.Layer]) -> Callable[[], None]:
+def keras_changes(pictures: np.ndarray, layers: list[Any]) -> Callable[[], None]:
     """Send every picture through random layers, compiled by TensorFlow."""
+    import keras
+    import tensorflow as tf
+
     model = keras.Sequential([keras.Input(pictures.shape[1:], dtype="uint8"), *layers])
     compiled = tf.function(lambda batch: model(batch, training=True))
 
@@ -70,10 +72,11 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    from keras import layers
+
     paths = sorted(path for path in arguments.folder.rglob("*") if path.is_file())[: arguments.pictures]
     files = [path.read_bytes() for path in paths]
     pictures = np.stack([decode(data, DecodeRecipe(SIZE, SIZE)) for data in files])
-    layers = keras.layers
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = {CENTRE: headstart_decodes(files, pool, None)}
         runs |= {f"headstart: {ops}": headstart_decodes(files, pool, ops) for ops in VIEWS}

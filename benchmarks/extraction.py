@@ -1,154 +1,249 @@
 """How near extraction comes to what the machine can do: `extract` from JPEG files against its two raw halves.
 
-    python benchmarks/extraction.py DATA [--backbones mobilenet_v2,inception_v3] [--runs 3] [--plain]
+    python benchmarks/extraction.py DATA [--backbones mobilenet_v2,inception_v3] [--slice 128] [--slices 0] [--plain]
 
-Measured in turn in one process, on all cores, with random weights: the runtime alone on pixels in memory (the best of
-OpenVINO's ways to run it), plain OpenCV reading, decoding and resizing the files on as many threads as there are cores,
-and headstart's extraction of the same files into an empty store, with all it does besides: digests, checks, checksums,
-writing. The ideal is 1 / (1 / runtime + 1 / decoding). With `--plain`, Keras' `predict`, fed by its own loader.
-Prints a table in Markdown of medians; nothing else should run on the machine meanwhile.
+The pictures are taken in slices. For every slice in turn, on all cores, with random weights:
+
+    runtime    OpenVINO alone on as many pictures in memory, in whichever of its ways a short trial found the fastest
+    decoding   plain OpenCV reading, decoding and resizing the files of the slice, one thread for each core
+    headstart  extraction of the slice into an empty store, with all it does: digests, checks, checksums, writing
+    Keras      with --plain, `predict` on the slice, fed by Keras' own loader, made before the clock starts
+
+Decoding and running take turns on the same cores, so the ideal is the sum of both their times, and the share of it is
+that sum over headstart's time. Every slice has been read once before, and a first slice is not counted. Prints a table
+in Markdown: medians over the slices; nothing else should run on the machine meanwhile.
 """
 
 import argparse
+import itertools
 import os
 import statistics
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from machine import described, per_second
+from machine import in_turn, timed
+from report import Report, figure, parser, table
 
-from headstart.features.extract import extract
-from headstart.features.runtime import BATCH
-from headstart.features.store import Store
-from headstart.images.decode import DecodeRecipe
-from headstart.images.sources import list_any
-from headstart.loading import load_keras, load_openvino
-
-RAW_SECONDS = 8.0
+WAYS = [*itertools.product(("LATENCY", "THROUGHPUT"), (8, 32)), ("THROUGHPUT", 1)]
+TRIAL_PICTURES, TRIAL_TURNS = 32, 3
 
 
-def raw_runtime(model: Path, side: int) -> dict[str, float]:
-    """Pictures a second of OpenVINO alone, for each of its ways: one batch at a time, and several at once."""
-    openvino = load_openvino()
-    found = {}
-    for hint in ("LATENCY", "THROUGHPUT"):
-        for batch in (8, BATCH):
-            core = openvino.Core()
-            graph = core.read_model(model)
-            steps = openvino.preprocess.PrePostProcessor(graph)
-            steps.input().tensor().set_element_type(openvino.Type.u8)
-            graph = steps.build()
-            graph.reshape([batch, side, side, 3])
-            settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
-            queue = openvino.AsyncInferQueue(core.compile_model(graph, "CPU", settings))
-            pixels = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), np.uint8)
+class RawRuntime:
+    """OpenVINO and nothing else, in one of its ways: how it uses the cores, and how many pictures it gets at once."""
 
-            def one(queue: Any = queue, pixels: np.ndarray = pixels) -> None:
-                queue.start_async({0: pixels}, share_inputs=True)
+    def __init__(self, model: Path, side: int, hint: str, batch: int):
+        from headstart.loading import load_openvino
 
-            found[f"{hint.lower()} {batch}"] = per_second(one, queue.wait_all, batch, RAW_SECONDS)
-    return found
+        openvino = load_openvino()
+        core = openvino.Core()
+        graph = core.read_model(model)
+        steps = openvino.preprocess.PrePostProcessor(graph)
+        steps.input().tensor().set_element_type(openvino.Type.u8)
+        graph = steps.build()
+        graph.reshape([batch, side, side, 3])
+        settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
+        self._queue = openvino.AsyncInferQueue(core.compile_model(graph, "CPU", settings))
+        self._batch = batch
 
+    def seconds(self, pixels: np.ndarray) -> float:
+        """For these pictures: whole batches are run, and what is too much is not counted."""
+        batches = -(-len(pixels) // self._batch)
+        whole = np.resize(pixels, (batches * self._batch, *pixels.shape[1:]))
+        pieces = np.split(whole, batches)
 
-def raw_decoding(paths: list[str], side: int) -> float:
-    """Pictures a second that OpenCV reads, decodes and resizes, one thread for each core."""
+        def run() -> None:
+            for piece in pieces:
+                self._queue.start_async({0: piece}, share_inputs=True)
+            self._queue.wait_all()
 
-    def one(path: str) -> None:
-        data = np.fromfile(path, np.uint8)
-        cv2.resize(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), (side, side), interpolation=cv2.INTER_AREA)
-
-    cv2.setNumThreads(1)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        started = time.perf_counter()
-        list(pool.map(one, paths))
-        return len(paths) / (time.perf_counter() - started)
+        return timed(run) * len(pixels) / len(whole)
 
 
-def headstarts(paths: list[str], side: int, load: Callable[[], Any]) -> float:
-    """Pictures a second from files to features on disk."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        runtime = load()
-        started = time.perf_counter()
+def fastest(model: Path, side: int) -> tuple[str, RawRuntime]:
+    """The way of OpenVINO that a short trial finds the fastest; the first turn of it is not counted."""
+    ways = {f"{hint.lower()}, {batch} at once": RawRuntime(model, side, hint, batch) for hint, batch in WAYS}
+    pixels = noise(TRIAL_PICTURES, side)
+    turns = [
+        in_turn({name: lambda way=way: way.seconds(pixels) for name, way in ways.items()}, turn)
+        for turn in range(TRIAL_TURNS)
+    ]
+    best = min(ways, key=lambda name: min(turn[name] for turn in turns[1:]))
+    return best, ways[best]
+
+
+def noise(count: int, side: int) -> np.ndarray:
+    """Pictures in memory; what they show does not change what they cost."""
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+
+
+def decode_raw(path: str, side: int) -> None:
+    """What decoding takes without asking what a file is."""
+    data = np.fromfile(path, np.uint8)
+    cv2.resize(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), (side, side), interpolation=cv2.INTER_AREA)
+
+
+def extract_to(folder: Path, paths: list[str], side: int, runtime: Any) -> float:
+    """Seconds of headstart from files to features in a store that did not exist before."""
+    from headstart.features.extract import extract
+    from headstart.features.store import Store
+    from headstart.images.decode import DecodeRecipe
+
+    store = Store(folder)
+    store.prepare()
+
+    def run() -> None:
         space = store.space({"benchmark": 1}, {})
         done = extract(paths, DecodeRecipe(side, side, "crop"), lambda: runtime, space, store.stat_cache)
-        assert done.extracted == len(paths) - done.reused - len(done.quarantined), done
-        return len(done.digests) / (time.perf_counter() - started)
+        assert 0 < done.extracted == len(paths) - done.reused - len(done.quarantined), done
+
+    return timed(run)
 
 
-def plain_keras(data: Path, model: Any, side: int) -> float:
-    """Pictures a second of Keras' `predict` on what its own loader reads."""
+def predict_from(folder: Path, paths: list[str], model: Any, side: int) -> float:
+    """Seconds of Keras' `predict` on what its own loader reads."""
     import keras
 
+    for number, path in enumerate(paths):
+        (folder / f"{number:05d}{Path(path).suffix.lower()}").symlink_to(Path(path).resolve())
     dataset = keras.utils.image_dataset_from_directory(
-        data, labels=None, image_size=(side, side), batch_size=32, shuffle=False, verbose=False
+        folder, labels=None, image_size=(side, side), batch_size=32, shuffle=False, verbose=False
     )
-    model.predict(np.zeros((32, side, side, 3), np.float32), verbose=0)
-    started = time.perf_counter()
-    return len(model.predict(dataset, verbose=0)) / (time.perf_counter() - started)
+    return timed(lambda: model.predict(dataset, verbose=0)) * len(paths) / len(dataset.file_paths)
 
 
-def measure(data: Path, name: str, runs: int, plain: bool) -> list[str]:
-    """One row of the table, and what lies behind it on stderr."""
-    load_keras("benchmark")
+@dataclass(frozen=True)
+class Contest:
+    """What is needed to let all run on one slice.
+
+    Attributes:
+        raw: OpenVINO alone.
+        runtime: what headstart makes of it.
+        model: the same for Keras' `predict`; None to leave it out.
+        side: of the pictures, in pixels.
+        pool: threads for raw decoding.
+    """
+
+    raw: RawRuntime
+    runtime: Any
+    model: Any
+    side: int
+    pool: ThreadPoolExecutor
+
+    def seconds(self, paths: list[str], turn: int) -> dict[str, float]:
+        """Of each, for the pictures of one slice."""
+        pixels = noise(len(paths), self.side)
+        for path in paths:
+            Path(path).read_bytes()  # from now on in the operating system's memory, for everybody
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) / "pictures"
+            place.mkdir()
+            runs: dict[str, Callable[[], float]] = {
+                "runtime": lambda: self.raw.seconds(pixels),
+                "decoding": lambda: timed(lambda: list(self.pool.map(lambda p: decode_raw(p, self.side), paths))),
+                "headstart": lambda: extract_to(Path(folder) / "store", paths, self.side, self.runtime),
+            }
+            if self.model is not None:
+                runs["Keras"] = lambda: predict_from(place, paths, self.model, self.side)
+            return in_turn(runs, turn)
+
+
+def slices(data: str, size: int, most: int) -> Iterator[list[str]]:
+    """The pictures of a folder, mixed, in slices of one size; the first of them comes twice."""
+    from headstart.images.sources import list_any
+
+    paths = [picture.path for picture in list_any([data])]
+    mixed = [paths[i] for i in np.random.default_rng(0).permutation(len(paths))]
+    pieces = [mixed[start : start + size] for start in range(0, len(mixed) - size + 1, size)] or [mixed]
+    yield pieces[0]
+    yield from pieces[: most or None]
+
+
+def measure(name: str, arguments: argparse.Namespace) -> tuple[str, list[dict[str, float]]]:
+    """Seconds of each, slice by slice, for one backbone; and which way of OpenVINO they are compared with."""
     import keras
 
     from headstart.features.convert import choose_runtime
+    from headstart.features.store import Store
     from headstart.models.backbones import find_backbone
     from headstart.models.cut import fingerprint
 
-    paths = [picture.path for picture in list_any([data])]
     backbone = find_backbone(name)
     side = backbone.size
     pixels = keras.Input((side, side, 3))
     keras.utils.set_random_seed(0)
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.build()(backbone.preprocess(pixels)))
     model = keras.Model(pixels, pooled)
-    samples = np.random.default_rng(0).integers(0, 256, (8, side, side, 3), np.uint8)
-    rows: dict[str, list[float]] = {"runtime": [], "decoding": [], "headstart": [], "ideal": [], "keras": []}
-    with tempfile.TemporaryDirectory() as folder:
-        frozen = choose_runtime(model, fingerprint(model), Store(Path(folder)), lambda: samples, "f32")
-        assert frozen.converted is not None
-        for _ in range(runs):
-            ways = raw_runtime(frozen.converted, side)
-            print(name, {way: round(speed, 1) for way, speed in ways.items()}, flush=True)
-            rows["runtime"].append(max(ways.values()))
-            rows["decoding"].append(raw_decoding(paths, side))
-            rows["ideal"].append(1 / (1 / rows["runtime"][-1] + 1 / rows["decoding"][-1]))
-            rows["headstart"].append(headstarts(paths, side, frozen.load))
-            if plain:
-                rows["keras"].append(plain_keras(data, model, side))
-            print({key: round(speeds[-1], 1) for key, speeds in rows.items() if speeds}, flush=True)
-    mid = {key: statistics.median(speeds) for key, speeds in rows.items() if speeds}
-    share = statistics.median(h / i for h, i in zip(rows["headstart"], rows["ideal"], strict=True))
-    cells = [f"{mid[key]:,.0f}" for key in ("runtime", "decoding", "ideal", "headstart")] + [f"{share:.2f}"]
-    if plain:
-        times = statistics.median(h / k for h, k in zip(rows["headstart"], rows["keras"], strict=True))
-        cells += [f"{mid['keras']:,.0f}", f"{times:.1f}"]
-    return [name, *cells]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        frozen = choose_runtime(model, fingerprint(model), Store(Path(folder)), lambda: noise(8, side), "f32")
+        if frozen.converted is None:
+            raise SystemExit(f"OpenVINO does not run {name} here, so there is nothing to compare with.")
+        way, raw = fastest(frozen.converted, side)
+        contest = Contest(raw, frozen.load(), model if arguments.plain else None, side, pool)
+        rounds = []
+        for turn, paths in enumerate(slices(arguments.data, arguments.slice, arguments.slices)):
+            seconds = contest.seconds(paths, turn)
+            rounds.append({"pictures": float(len(paths)), **seconds})
+            told = ", ".join(f"{key} {value:.2f} s" for key, value in seconds.items())
+            print(f"{name}, slice {turn}{'' if turn else ' (not counted)'}: {told}", file=sys.stderr, flush=True)
+    return way, rounds[1:]
+
+
+def row(name: str, way: str, rounds: list[dict[str, float]], report: Report) -> list[str]:
+    """One line of the table."""
+
+    def each(key: str) -> list[float]:
+        return [seconds[key] for seconds in rounds]
+
+    ideal = [runtime + decoding for runtime, decoding in zip(each("runtime"), each("decoding"), strict=True)]
+    share = report.compare(f"extraction, {name}: speed of headstart", "its two raw halves", ideal, each("headstart"))
+    speeds = {
+        key: statistics.median(count / taken for count, taken in zip(each("pictures"), values, strict=True))
+        for key, values in {**{key: each(key) for key in rounds[0]}, "ideal": ideal}.items()
+    }
+    cells = [f"{speeds[key]:,.0f}" for key in ("runtime", "decoding", "ideal", "headstart")]
+    together = sum(ideal) / sum(each("headstart"))
+    report.measured[name]["share of the ideal, all slices together"] = together
+    cells += [figure(share.median), share.spread, figure(together)]
+    if "Keras" in rounds[0]:
+        reference = "Keras' predict and loader"
+        times = report.compare(f"extraction, {name}: speed of headstart", reference, each("Keras"), each("headstart"))
+        cells += [f"{speeds['Keras']:,.0f}", figure(times.median), times.spread]
+    return [name, way, *cells, str(len(rounds))]
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--backbones", default="mobilenet_v2,inception_v3")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--plain", action="store_true", help="also Keras' predict with its own loader")
-    arguments = parser.parse_args()
-    columns = ["pictures a second", "runtime alone", "decoding alone", "ideal", "headstart", "of the ideal"]
-    columns += ["Keras predict", "times as fast"] if arguments.plain else []
-    rows = [measure(arguments.data, name, arguments.runs, arguments.plain) for name in arguments.backbones.split(",")]
-    print(f"\n{arguments.data.name}; medians of {arguments.runs}; {described()}\n")
-    print("|", " | ".join(columns), "|\n|" + "---|" * len(columns))
-    for row in rows:
-        print("|", " | ".join(row), "|")
+    options = parser(__doc__)
+    options.add_argument("data")
+    options.add_argument("--backbones", default="mobilenet_v2,inception_v3")
+    options.add_argument("--slice", type=int, default=128, help="Pictures in each.")
+    options.add_argument("--slices", type=int, default=0, help="How many are measured; 0 for all there are.")
+    options.add_argument("--plain", action="store_true", help="Also Keras' predict with its own loader.")
+    arguments = options.parse_args()
+    from headstart.loading import load_keras
+
+    load_keras("a benchmark", trains=arguments.plain)  # TensorFlow is there only for whom it is measured
+    cv2.setNumThreads(1)
+    report, rows = Report("extraction"), []
+    for name in arguments.backbones.split(","):
+        way, rounds = measure(name, arguments)
+        report.measured[name] = {"way": way, "rounds": rounds}
+        rows.append(row(name, way, rounds, report))
+    columns = ["pictures a second", "OpenVINO's way", "runtime alone", "decoding alone", "ideal", "headstart"]
+    columns += ["of the ideal", "smallest to largest", "of all slices together"]
+    columns += ["Keras' predict", "times as fast", "smallest to largest"] if arguments.plain else []
+    about = (
+        f"{Path(arguments.data).name}, slices of {arguments.slice} pictures, random weights; medians over the slices."
+    )
+    report.text += [about, table([*columns, "slices"], rows)]
+    report.publish(arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,76 +1,52 @@
 """headstart's fine-tuning against plain Keras with the same layers trained: whole processes, in turn, in one run.
 
-    python benchmarks/finetune_against_keras.py DATA [--backbone inception_v3] [--unfreeze 34] [--runs 1]
+    python benchmarks/finetune_against_keras.py DATA [--backbone inception_v3] [--unfreeze 34] [--runs 1] [--out FILE]
 
 Both train the last layers of the backbone and a dropout of 0.2 with one dense layer for five epochs by SGD in batches
 of 16, without augmentation, BatchNorm frozen. Cold is an empty store without a converted model, warm is the same
-command again. Prints a table in Markdown of medians; nothing else should run on the machine meanwhile.
+command again. DATA holds train/ and val/. Prints a table in Markdown: medians of seconds, and of the ratios of the
+rounds; nothing else should run on the machine meanwhile.
 """
 
 import argparse
-import os
-import platform
-import statistics
-import sys
-import tempfile
-from datetime import UTC, datetime
-from pathlib import Path
 
-from head_against_keras import HERE, timed
-
-
-def headstart_command(arguments: argparse.Namespace) -> list[str]:
-    """The same training, but for `--out`."""
-    return [
-        *(str(Path(sys.executable).parent / "headstart"), "train", arguments.data, "--backbone", arguments.backbone),
-        *("--weights", arguments.weights, "--strategy", "finetune", "--unfreeze", f"last:{arguments.unfreeze}"),
-        *("--head", "dropout:0.2", "--optimizer", "sgd", "--learning-rate", "1e-3", "--schedule", "constant"),
-        *("--augment", "none", "--batch-size", "16", "--epochs", str(arguments.epochs), "--json"),
-        *("--mixed-precision", arguments.mixed_precision, "--precision", arguments.precision, "--out"),
-    ]
-
-
-def plain_command(arguments: argparse.Namespace) -> list[str]:
-    """The same training in plain Keras."""
-    return [
-        *(sys.executable, str(HERE / "plain_keras.py"), arguments.data, "--backbone", arguments.backbone),
-        *("--weights", arguments.weights, "--unfreeze", str(arguments.unfreeze), "--epochs", str(arguments.epochs)),
-    ]
-
-
-def one_run(arguments: argparse.Namespace) -> dict[str, tuple[float, float]]:
-    """Plain Keras, headstart with an empty store, headstart with a full one: seconds and accuracy."""
-    with tempfile.TemporaryDirectory() as folder:
-        store, command = Path(folder) / "store", headstart_command(arguments)
-        return {
-            f"plain Keras, {arguments.epochs} epochs": timed(plain_command(arguments), store),
-            "headstart, cold": timed([*command, f"{folder}/cold"], store),
-            "headstart, warm": timed([*command, f"{folder}/warm"], store),
-        }
+from against_keras import measure
+from machine import headstart, script
+from report import parser
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data")
-    parser.add_argument("--backbone", default="inception_v3")
-    parser.add_argument("--weights", default="none", choices=["imagenet", "none"])
-    parser.add_argument("--unfreeze", type=int, default=34)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--mixed-precision", default="auto", choices=["auto", "on", "off"])
-    parser.add_argument("--precision", default="auto", choices=["auto", "f32", "bf16"])
-    parser.add_argument("--runs", type=int, default=1)
-    arguments = parser.parse_args()
-    runs = [one_run(arguments) for _ in range(arguments.runs)]
-    print(f"{Path(arguments.data).name}, {arguments.backbone} last:{arguments.unfreeze}, weights {arguments.weights}; ")
-    print(f"medians of {len(runs)}; {os.cpu_count()} cores, {platform.machine()}, {datetime.now(UTC).date()}\n")
-    print("| | accuracy | seconds | times as fast |\n|---|---|---|---|")
-    first = next(iter(runs[0]))
-    reference = statistics.median(run[first][0] for run in runs)
-    for name in runs[0]:
-        seconds = statistics.median(run[name][0] for run in runs)
-        accuracy = statistics.median(run[name][1] for run in runs)
-        print(f"| {name} | {accuracy:.4f} | {seconds:.1f} | {reference / seconds:.1f} |")
+    options = parser(__doc__)
+    options.add_argument("data")
+    options.add_argument("--backbone", default="inception_v3")
+    options.add_argument("--weights", default="none", choices=["imagenet", "none"])
+    options.add_argument("--unfreeze", type=int, default=34)
+    options.add_argument("--epochs", type=int, default=5)
+    options.add_argument("--mixed-precision", default="auto", choices=["auto", "on", "off"])
+    options.add_argument("--precision", default="auto", choices=["auto", "f32", "bf16"])
+    options.add_argument("--runs", type=int, default=1)
+    options.add_argument("--pictures", type=int, metavar="N", help="Take about so many of DATA's only.")
+    arguments = options.parse_args()
+    what = f"{arguments.backbone} `last:{arguments.unfreeze}`, weights {arguments.weights}"
+    measure("finetune", what, _plain, _headstart, arguments.epochs, arguments).publish(arguments.out)
+
+
+def _headstart(data: str, arguments: argparse.Namespace) -> list[str]:
+    return headstart(
+        *("train", data, "--backbone", arguments.backbone),
+        *("--weights", arguments.weights, "--strategy", "finetune", "--unfreeze", f"last:{arguments.unfreeze}"),
+        *("--head", "dropout:0.2", "--optimizer", "sgd", "--learning-rate", "1e-3", "--schedule", "constant"),
+        *("--augment", "none", "--batch-size", "16", "--epochs", arguments.epochs, "--json"),
+        *("--mixed-precision", arguments.mixed_precision, "--precision", arguments.precision, "--out"),
+    )
+
+
+def _plain(data: str, arguments: argparse.Namespace) -> list[str]:
+    return script(
+        *("plain_keras.py", data, "--backbone", arguments.backbone, "--weights", arguments.weights),
+        *("--unfreeze", arguments.unfreeze, "--epochs", arguments.epochs),
+    )
 
 
 if __name__ == "__main__":

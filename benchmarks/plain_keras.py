@@ -20,8 +20,6 @@ from pathlib import Path  # noqa: E402
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402
-
 NETWORKS = {
     "mobilenet_0.25": ("MobileNet", "mobilenet", 224, {"alpha": 0.25}),
     "mobilenet_v2": ("MobileNetV2", "mobilenet_v2", 224, {}),
@@ -39,6 +37,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--unfreeze", type=int, default=0, help="train the last so many layers of the backbone, too")
     arguments = parser.parse_args()
+    import keras  # so that --help comes at once
 
     keras.utils.set_random_seed(0)
     constructor, module, side, options = NETWORKS[arguments.backbone]
@@ -65,4 +64,5 @@ def main() -> None:
     print(json.dumps({"accuracy": history["val_accuracy"][-1], "seconds": time.perf_counter() - STARTED}))
 
 
-main()
+if __name__ == "__main__":
+    main()
