@@ -34,7 +34,9 @@ def frozen() -> keras.Model:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((16, 16, 3))
     outputs = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu")(inputs))
-    return keras.Model(inputs, outputs, trainable=False)
+    model = keras.Model(inputs, outputs)
+    model.trainable = False
+    return model
 
 
 @pytest.fixture
