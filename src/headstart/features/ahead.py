@@ -21,6 +21,7 @@ from headstart.features.extract import Extraction, Loaded, extract, load_one
 from headstart.features.keys import space_digest
 from headstart.features.runtime import OPENVINO, OpenVINORuntime, Precision
 from headstart.features.store import Store, write_atomically
+from headstart.features.tuning import load_tuned
 from headstart.images.decode import DecodeRecipe
 from headstart.loading import has_openvino
 from headstart.recipe import Recipe
@@ -140,7 +141,7 @@ class Ahead:
 
     def _extract(self, known: Known) -> None:
         def load() -> OpenVINORuntime:
-            return OpenVINORuntime(self._store.root / Path(known.model), known.precision, pixels=True)
+            return load_tuned(self._store.root / known.model, known.precision, len(self._paths))
 
         # Whatever is wrong here will be wrong again where there is somebody to be told.
         with suppress(HeadstartError, OSError, RuntimeError, ValueError):

@@ -34,6 +34,7 @@ from headstart.features.runtime import (
     openvino_identity,
 )
 from headstart.features.store import STORE_HINT, Store, write_atomically
+from headstart.features.tuning import load_tuned
 from headstart.loading import has_openvino, load_openvino
 
 log = logging.getLogger(__name__)
@@ -98,17 +99,18 @@ class FrozenRuntime:
         """Whether it gives other features than the model that is saved, which Keras runs in f32 everywhere."""
         return self.identity.precision != "f32" and self.identity.name != OPENVINO
 
-    def load(self, at_most: int | None = None) -> Runtime:
+    def load(self, at_most: int | None = None, pictures: int = 0) -> Runtime:
         """Make it ready to run on uint8 pictures.
 
         Args:
             at_most: pictures that it will be given at once, where that is known; more would be filled up in vain.
+            pictures: how many it is going to run on in all, where that is known.
         """
         if self.identity.name == PIXELS:
             return PixelsRuntime()
         if self.converted is None or self.identity.name != OPENVINO:
             return KerasRuntime(self.model, min(self.batch, at_most or self.batch))
-        return OpenVINORuntime(self.converted, self.identity.precision, pixels=True)
+        return load_tuned(self.converted, self.identity.precision, pictures)
 
 
 def choose_runtime(

@@ -122,6 +122,7 @@ class OpenVINORuntime:
         _reshape(graph, self.batch)
         hint = "THROUGHPUT" if at_most > self.batch else "LATENCY"
         settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": hint}
+        self.shape = tuple(graph.inputs[0].shape)[1:]
         self._outputs = range(len(graph.outputs))
         self._queue = openvino.AsyncInferQueue(core.compile_model(graph, "CPU", settings))
         self._queue.set_callback(self._take)

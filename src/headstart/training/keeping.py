@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 
 import keras
@@ -146,7 +147,8 @@ class Keeper:
         label = "extracting features" if view is None else f"extracting view {view.number + 1}"
         with bar(label, len(paths), "pictures", self.show) as advance:
             space = self.store.space(self._identity(frozen, view), self._about(frozen, view))
-            given = (paths, self.decode, frozen.runtime.load, space, self.store.stat_cache, advance, view)
+            load = partial(frozen.runtime.load, pictures=len(paths))
+            given = (paths, self.decode, load, space, self.store.stat_cache, advance, view)
             if ahead is None or ahead.decode != self.decode:
                 return extract(*given, frozen.runtime.batch)
             return extract(*given, frozen.runtime.batch, ahead.take)
