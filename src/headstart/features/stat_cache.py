@@ -10,8 +10,9 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from headstart.images.digest import PICTURE_DIGEST_BYTES
 from headstart.images.places import Stat, stat_of
@@ -20,6 +21,7 @@ from headstart.images.places import Stat, stat_of
 _DAMAGE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
 _DIGEST = re.compile(f"[0-9a-f]{{{2 * PICTURE_DIGEST_BYTES}}}")
 _RACY_NANOSECONDS = 2_000_000_000
+_ASKED = 500  # files in one query; SQLite takes at least 999
 
 
 class StatCache:
@@ -30,7 +32,8 @@ class StatCache:
 
     def lookup(self, paths: Iterable[str]) -> dict[str, str]:
         """The digests of those files that are remembered and have not changed since."""
-        known = self._load()
+        paths = list(paths)
+        known = self._load([_name(path) for path in paths])
         digests = {}
         for path in paths:
             entry = known.get(_name(path))
@@ -52,10 +55,15 @@ class StatCache:
         with contextlib.suppress(*_DAMAGE), contextlib.closing(self._connect()) as connection, connection:
             connection.executemany("insert or replace into pictures values (?, ?, ?, ?, ?, ?)", rows)
 
-    def _load(self) -> dict[bytes, tuple[Stat, str]]:
+    def _load(self, names: Sequence[bytes]) -> dict[bytes, tuple[Stat, str]]:
+        """What is remembered of some files; the store may know many times as many."""
+        rows: list[tuple[Any, ...]] = []
         try:
             with contextlib.closing(self._connect()) as connection:
-                rows = connection.execute("select * from pictures").fetchall()
+                for start in range(0, len(names), _ASKED):
+                    some = names[start : start + _ASKED]
+                    query = f"select * from pictures where path in ({', '.join('?' * len(some))})"
+                    rows += connection.execute(query, some).fetchall()
             return {
                 name: ((int(size), int(mtime), int(ctime), int(inode)), digest)
                 for name, size, mtime, ctime, inode, digest in rows
