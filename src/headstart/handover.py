@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -92,14 +93,16 @@ def check_models(folder: Path, pictures: Labelled, reported: np.ndarray, recipe:
         extra = {"accuracy_f32": in_f32.accuracy, "loss_f32": in_f32.loss}
     chosen = np.unique(np.linspace(0, len(pictures.paths) - 1, CHECKED_PICTURES).astype(int))
     pixels = np.stack([_pixels(content) for _, content in load_pictures([pictures.paths[i] for i in chosen], recipe)])
-    saved = KerasRuntime(keras.saving.load_model(folder / MODEL, safe_mode=True), len(pixels), traced=False)
-    difference = _difference(saved, pixels, in_keras[chosen])
+    with ThreadPoolExecutor(1) as pool:  # most of either is compiling, on one core
+        halves = pool.submit(_check_halves, folder, pixels, reported[chosen], precision)
+        saved = KerasRuntime(keras.saving.load_model(folder / MODEL, safe_mode=True), len(pixels), traced=False)
+        difference = _difference(saved, pixels, in_keras[chosen])
+        halves.result()
     if not difference <= SAVED_TOLERANCE:
         raise HeadstartError(
             f"the saved model differs from what was trained by {difference:.2g} in a probability "
             f"(at most {SAVED_TOLERANCE:g} is rounding), so no RUN was written. Please report this backbone."
         )
-    _check_halves(folder, pixels, reported[chosen], precision)
     return extra
 
 
