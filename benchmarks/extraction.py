@@ -144,9 +144,7 @@ def main() -> None:
     arguments = parser.parse_args()
     columns = ["pictures a second", "runtime alone", "decoding alone", "ideal", "headstart", "of the ideal"]
     columns += ["Keras predict", "times as fast"] if arguments.plain else []
-    rows = [
-        measure(arguments.data, name, arguments.runs, arguments.plain) for name in arguments.backbones.split(",")
-    ]
+    rows = [measure(arguments.data, name, arguments.runs, arguments.plain) for name in arguments.backbones.split(",")]
     print(f"\n{arguments.data.name}; medians of {arguments.runs}; {described()}\n")
     print("|", " | ".join(columns), "|\n|" + "---|" * len(columns))
     for row in rows:

@@ -4,15 +4,15 @@ Every picture is scored once by a head that has not seen it. All heads are compa
 picture, so that what is hard for every head does not blur the difference between them.
 """
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 
 from headstart.progress import Advance
+from headstart.training.ridge import Dual, Primal
+from headstart.training.rows import on_threads
 
 FOLDS = 5
 
@@ -20,9 +20,6 @@ USUAL_SCALE = 8.0
 """Of scores that cannot be checked on pictures held out; 7 to 10 is what fits on real pictures."""
 
 _SCALES = (0.0, 100.0)
-
-Scorer = Callable[[np.ndarray, np.ndarray, np.ndarray], Sequence[np.ndarray]]
-"""Fits on features and labels of some rows, and scores the features of others, once for each strength."""
 
 
 @dataclass(frozen=True)
@@ -103,31 +100,36 @@ def by_class(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def cross_validate(
-    scorer: Scorer, features: np.ndarray, labels: np.ndarray, folds: np.ndarray, advance: Advance
+    squares: Primal | Dual, penalties: Sequence[float], labels: np.ndarray, folds: np.ndarray, advance: Advance
 ) -> list[Estimate]:
-    """Estimate what each strength of a scorer is worth.
+    """Estimate what each penalty is worth.
 
     Args:
-        scorer: is called with the features and labels of the rows to fit on, and the features of those to score.
-        features: float32 `(pictures, width)`.
+        squares: solves without a fold.
+        penalties: those to try.
         labels: integer `(pictures,)`.
         folds: see `assign_folds`.
         advance: told of every fold.
 
     Returns:
-        One estimate for each strength; none where nothing can be held out.
+        One estimate for each penalty; none where nothing can be held out.
     """
+    held = [fold for fold in range(FOLDS) if np.any(folds == fold)]
+    if not held:
+        return []
 
-    def score(held: np.ndarray) -> Sequence[np.ndarray]:
-        scores = scorer(features[~held], labels[~held], features[held])
+    def score(fit: tuple[int, float]) -> np.ndarray:
+        fold, penalty = fit
+        return squares.solve(penalty, fold).scores(squares.held(fold))
+
+    scores = on_threads(score, [(fold, penalty) for fold in held for penalty in penalties])
+    by_fold = []
+    for _ in held:
+        by_fold.append([next(scores) for _ in penalties])
         advance(1)
-        return scores
-
-    parts = [folds == fold for fold in range(FOLDS) if np.any(folds == fold)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        scored = list(pool.map(score, parts))
-    truth = np.concatenate([labels[held] for held in parts]) if parts else labels[:0]
-    return [estimate(np.concatenate(scores), truth) for scores in zip(*scored, strict=True)]
+    truth = np.concatenate([labels[folds == fold] for fold in held])
+    by_penalty = [np.concatenate(of_penalty) for of_penalty in zip(*by_fold, strict=True)]
+    return list(on_threads(lambda found: estimate(found, truth), by_penalty))
 
 
 def estimate(scores: np.ndarray, labels: np.ndarray) -> Estimate:
