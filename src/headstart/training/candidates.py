@@ -1,13 +1,14 @@
 """The best head of each kind by cross-validation, on a sample that is in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from headstart.progress import Advance
 from headstart.training.choice import Choice, Problem, choose
-from headstart.training.cross_validation import FOLDS, clearly_better, cross_validate
+from headstart.training.cross_validation import FOLDS, Part, clearly_better, cross_validate
 from headstart.training.kernel import TYPICAL, Nystroem, Radial, radial, typical_gamma, unit_length
 from headstart.training.ridge import Dual, Normal, Primal, Solution, Sums
 from headstart.training.rows import in_pieces, on_threads
@@ -25,11 +26,14 @@ GAMMA_FACTORS = (0.25, 0.7, 2.0, 6.0)
 LINEAR_STEPS = FOLDS
 KERNEL_STEPS = FOLDS * (len(GAMMA_FACTORS) + 1)
 
-SEARCH_LANDMARKS = 1000
-"""With so many, the best gamma is already where it is with more."""
-
-_SEARCH_ROWS = 4000
+_COARSE_PENALTIES = KERNEL_PENALTIES[::2]  # enough to tell values of gamma apart
+_SEARCH_ROWS = 1500  # with all of them as landmarks, the best gamma is already where it is with more
+_FEW_LANDMARKS = 1000  # with fewer, that gamma would be too narrow: it is searched with so many
+_SEARCH_ROWS_FOR_FEW = 4000
 _PIECE = 1024  # rows of a block: enough for products to be quick, and no more than that in memory
+
+_PARTITIONS = (((0, 1), (2, 3, 4)), ((0, 1), (2, 3), (4,)))
+"""Folds that share their landmarks, which are drawn from the other ones."""
 
 
 @dataclass(frozen=True)
@@ -39,59 +43,34 @@ class Candidate:
     Attributes:
         choice: what was chosen.
         penalty: the chosen one, as it stands in the problem of least squares.
-        basis: makes the columns of that problem from features.
-        squares: the problem, of the sample.
+        basis: what the head works on.
+        parts: solve without each fold; made anew, since they take room.
     """
 
     choice: Choice
     penalty: float
-    basis: Standardised | Radial | Nystroem
-    squares: Primal | Dual
+    basis: Standardised | Radial
+    parts: Callable[[], Iterable[Part]]
 
-    def solution(self, without: int | None = None) -> Solution:
-        """The solution of the sample, or of what is not in a fold."""
-        return self.squares.solve(self.penalty, without)
-
-    def settled(self, problem: Problem, sample: Problem) -> "Settled":
-        """With its solution, as far as there is one yet, and without the problem, which takes more room."""
-        solution = self.solution() if len(sample.labels) == len(problem.labels) else None
-        return Settled(self.choice, self.penalty, self.basis, solution)
-
-
-@dataclass(frozen=True)
-class Settled:
-    """A candidate that may become the head.
-
-    Attributes:
-        choice: what was chosen.
-        penalty: the chosen one, as it stands in the problem of least squares.
-        basis: makes the columns of that problem from features.
-        solution: the one for all pictures, if the sample was all of them.
-    """
-
-    choice: Choice
-    penalty: float
-    basis: Standardised | Radial | Nystroem
-    solution: Solution | None
-
-    def plain(self, problem: Problem) -> Solution:
+    def fit(self, problem: Problem) -> Solution:
         """The solution for all pictures, on features as they are or on plain radial basis functions.
 
-        Unless there is one, all pictures are gone through once, a few at a time.
+        All pictures are gone through once, a few at a time.
         """
-        if self.solution is not None:
-            return self.basis.plain(self.solution)
+        rows, classes = np.arange(len(problem.labels)), len(problem.present)
+        if len(rows) <= self.basis.width:
+            columns = self.basis.columns(problem.features.read(rows))
+            products = columns if isinstance(self.basis, Radial) else columns @ columns.T
+            dual = Dual(products, columns, problem.labels, classes, problem.folds)
+            return self.basis.plain(dual.solve(self.penalty))
         basis = Nystroem.at(self.basis) if isinstance(self.basis, Radial) else self.basis
-        classes = len(problem.present)
 
         def sum_up(piece: tuple[np.ndarray, np.ndarray]) -> Sums:
             features, labels = piece
             return Sums.of(basis.columns(features), labels, classes)
 
-        pieces = (
-            (problem.features.read(r), problem.labels[r]) for r in in_pieces(np.arange(len(problem.labels)), _PIECE)
-        )
-        sums = Sums.together(on_threads(sum_up, pieces))
+        pieces = in_pieces(rows, _PIECE)
+        sums = Sums.together(on_threads(sum_up, ((problem.features.read(r), problem.labels[r]) for r in pieces)))
         return basis.plain(Normal.of(sums).solve(self.penalty))
 
 
@@ -106,93 +85,106 @@ def linear_candidate(problem: Problem, advance: Advance) -> Candidate:
     """
     features, labels, classes = problem.features, problem.labels, len(problem.present)
     basis = Standardised.on(features)
-    width = len(basis.mean)
-    squares: Primal | Dual
-    if len(labels) < width:
-        columns = basis.columns(features.read(np.arange(len(labels))))
-        squares = Dual(columns @ columns.T, columns, labels, classes, problem.folds)
-    else:
-        squares = Primal.of(lambda rows: basis.columns(features.read(rows)), labels, classes, problem.folds)
-    penalties = [penalty * width for penalty in LINEAR_PENALTIES]
-    choice = choose(LINEAR_PENALTIES, cross_validate(squares, penalties, labels, problem.folds, advance), classes)
-    return Candidate(choice, choice.penalty * width, basis, squares)
+
+    def parts() -> Iterator[Part]:
+        if len(labels) <= basis.width:
+            columns = basis.columns(features.read(np.arange(len(labels))))
+            squares: Primal | Dual = Dual(columns @ columns.T, columns, labels, classes, problem.folds)
+        else:
+            squares = Primal.of(lambda rows: basis.columns(features.read(rows)), labels, classes, problem.folds)
+        yield Part(basis, squares, tuple(range(FOLDS)))
+
+    penalties = [penalty * basis.width for penalty in LINEAR_PENALTIES]
+    estimates = cross_validate(parts(), penalties, labels, problem.folds, advance)
+    choice = choose(LINEAR_PENALTIES, estimates, classes)
+    return Candidate(choice, choice.penalty * basis.width, basis, parts)
 
 
 def kernel_candidate(problem: Problem, landmarks: int, advance: Advance) -> Candidate:
-    """Choose gamma with few landmarks and pictures, then the penalty with all of them.
-
-    The landmarks are the same in all folds, drawn from all pictures: nothing of a label is in them.
+    """Choose gamma on few pictures, then the penalty with all of them.
 
     Args:
         problem: a sample in memory.
         landmarks: how many there are at most.
         advance: told of every fold, at most `KERNEL_STEPS`.
     """
-    fewer = problem.sample(_SEARCH_ROWS)
-    best, tried = _search_gamma(fewer, min(landmarks, SEARCH_LANDMARKS), advance)
-    if fewer is not problem or min(landmarks, len(problem.labels)) > SEARCH_LANDMARKS:
-        middle = KERNEL_PENALTIES.index(best.penalty)
-        near = KERNEL_PENALTIES[max(0, middle - 1) : middle + 2]
-        best = _try_gamma(_Alike.of(problem, landmarks), best.choice.gamma, near, advance)
-    return replace(best, choice=replace(best.choice, tried=tried))
+    found, tried = _search_gamma(problem, landmarks, advance)
+    middle = KERNEL_PENALTIES.index(found.penalty)
+    near = KERNEL_PENALTIES[max(0, middle - 1) : middle + 2]
+
+    def parts() -> Iterator[Part]:
+        return (held.part(found.gamma) for held in _held_together(problem, landmarks))
+
+    estimates = cross_validate(parts(), near, problem.labels, problem.folds, advance)
+    choice = replace(choose(near, estimates, len(problem.present), found.gamma), tried=tried)
+    everything = np.arange(len(problem.labels))
+    drawn = problem.draw(everything, landmarks) if landmarks < len(everything) else everything
+    basis = Radial(unit_length(problem.features.read(drawn)), found.gamma)
+    return Candidate(choice, choice.penalty, basis, parts)
+
+
+def _search_gamma(problem: Problem, landmarks: int, advance: Advance) -> tuple[Choice, dict[float, float]]:
+    """The best gamma with the loss of each, from the widest function to narrower ones until it is certainly worse."""
+    is_few = landmarks < _FEW_LANDMARKS
+    sample = problem.sample(_SEARCH_ROWS_FOR_FEW if is_few else _SEARCH_ROWS)
+    together = list(_held_together(sample, landmarks if is_few else len(sample.labels)))
+    typical = sample.features.read(sample.draw(np.arange(len(sample.labels)), TYPICAL))
+    base, choices = typical_gamma(unit_length(typical)), list[Choice]()
+    for factor in GAMMA_FACTORS:
+        parts = (held.part(base * factor) for held in together)
+        estimates = cross_validate(parts, _COARSE_PENALTIES, sample.labels, sample.folds, advance)
+        choices.append(choose(_COARSE_PENALTIES, estimates, len(sample.present), base * factor))
+        best = min(choices, key=lambda choice: choice.estimate.loss)
+        if clearly_better(best.estimate, choices[-1].estimate, errors=2):
+            break
+    return best, {choice.gamma: choice.estimate.loss for choice in choices if choice.tried}
 
 
 @dataclass(frozen=True)
-class _Alike:
-    """How alike pictures and landmarks are, whatever gamma.
+class _HeldTogether:
+    """Folds that are held out, one by one, from fits on the same landmarks.
 
     Attributes:
         problem: the pictures.
         landmarks: float32 `(landmarks, width)`, of unit length.
-        cosines: float32 `(pictures, landmarks)`.
+        folds: which.
     """
 
     problem: Problem
     landmarks: np.ndarray
-    cosines: np.ndarray
+    folds: tuple[int, ...]
 
-    @classmethod
-    def of(cls, problem: Problem, landmarks: int) -> "_Alike":
-        everything = np.arange(len(problem.labels))
-        if landmarks < len(everything):
-            drawn = unit_length(problem.draw(landmarks))
-        else:
-            drawn = unit_length(problem.features.read(everything))
-        pieces = in_pieces(everything, _PIECE)
-        cosines = on_threads(lambda rows: unit_length(problem.features.read(rows)) @ drawn.T, pieces)
-        return cls(problem, drawn, np.concatenate(list(cosines)))
+    @cached_property
+    def cosines(self) -> np.ndarray:
+        """Float32 `(pictures, landmarks)`: the same whatever gamma."""
+        features, pieces = self.problem.features, in_pieces(np.arange(len(self.problem.labels)), _PIECE)
+        found = on_threads(lambda rows: unit_length(features.read(rows)) @ self.landmarks.T, pieces)
+        return np.concatenate(list(found))
 
-    def squares(self, gamma: float) -> tuple[Radial | Nystroem, Primal | Dual]:
-        """The problem of least squares that belongs to a gamma, and what its columns are."""
+    def part(self, gamma: float) -> Part:
+        """The problem of least squares that belongs to a gamma."""
         labels, classes, folds = self.problem.labels, len(self.problem.present), self.problem.folds
         functions = Radial(self.landmarks, gamma)
         if len(self.landmarks) == len(labels):
             kernel = radial(self.cosines.copy(), gamma)
-            return functions, Dual(kernel, kernel, labels, classes, folds)
+            return Part(functions, Dual(kernel, kernel, labels, classes, folds), self.folds)
         basis = Nystroem.at(functions)
-        return basis, Primal.of(lambda rows: basis.whiten(radial(self.cosines[rows], gamma)), labels, classes, folds)
+        folds = np.where(np.isin(folds, self.folds), folds, -1)
+        squares = Primal.of(lambda rows: basis.whiten(radial(self.cosines[rows], gamma)), labels, classes, folds)
+        return Part(basis, squares, self.folds)
 
 
-def _search_gamma(problem: Problem, landmarks: int, advance: Advance) -> tuple[Candidate, dict[float, float]]:
-    """The best gamma with the loss of each, from the widest function to narrower ones until it is certainly worse."""
-    alike, tried = _Alike.of(problem, landmarks), dict[float, float]()
-    base = typical_gamma(unit_length(problem.draw(TYPICAL)))
-    best: Candidate | None = None
-    for factor in GAMMA_FACTORS:
-        candidate = _try_gamma(alike, base * factor, KERNEL_PENALTIES, advance)
-        if candidate.choice.tried:
-            tried[candidate.choice.gamma] = candidate.choice.estimate.loss
-        if best is None or candidate.choice.estimate.loss < best.choice.estimate.loss:
-            best = candidate
-        elif clearly_better(best.choice.estimate, candidate.choice.estimate, errors=2):
-            break
-    assert best is not None
-    return best, tried
+def _held_together(problem: Problem, landmarks: int) -> Iterator[_HeldTogether]:
+    """Folds in two or three lots, each with landmarks from the folds of the other ones.
 
-
-def _try_gamma(alike: _Alike, gamma: float, penalties: Sequence[float], advance: Advance) -> Candidate:
-    problem = alike.problem
-    basis, squares = alike.squares(gamma)
-    estimates = cross_validate(squares, penalties, problem.labels, problem.folds, advance)
-    choice = choose(penalties, estimates, len(problem.present), gamma)
-    return Candidate(choice, choice.penalty, basis, squares)
+    If a landmark were held out, so many fewer would be of use to the fit. Where there are nearly as many landmarks as
+    pictures, all pictures are landmarks in all folds: then those held out have no part in the solution.
+    """
+    count = len(problem.labels)
+    everything = np.arange(count)
+    if landmarks > 0.6 * count:
+        yield _HeldTogether(problem, unit_length(problem.features.read(everything)), tuple(range(FOLDS)))
+        return
+    for folds in _PARTITIONS[landmarks > 0.4 * count]:
+        drawn = problem.draw(np.flatnonzero(~np.isin(problem.folds, folds)), landmarks)
+        yield _HeldTogether(problem, unit_length(problem.features.read(drawn)), folds)

@@ -46,9 +46,9 @@ class Problem:
         features = InMemory(self.features.read(rows))
         return Problem(features, self.labels[rows], self.present, self.folds[rows], self.seed)
 
-    def draw(self, count: int) -> np.ndarray:
-        """The features of so many pictures at most, at random; float32 `(pictures, width)`."""
-        return self.features.read(np.random.default_rng(self.seed).permutation(len(self.labels))[:count])
+    def draw(self, rows: np.ndarray, count: int) -> np.ndarray:
+        """So many of these rows at most, at random."""
+        return np.random.default_rng(self.seed).permutation(rows)[:count]
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ Every picture is scored once by a head that has not seen it. All heads are compa
 picture, so that what is hard for every head does not blur the difference between them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 
 from headstart.progress import Advance
-from headstart.training.ridge import Dual, Primal
+from headstart.training.ridge import Basis, Dual, Primal
 from headstart.training.rows import on_threads
 
 FOLDS = 5
@@ -64,6 +64,26 @@ class Estimate:
         return standard_error(self.hits)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A problem of least squares that is solved without each of some folds.
+
+    Attributes:
+        basis: makes its columns from features.
+        squares: the problem.
+        folds: which.
+    """
+
+    basis: Basis
+    squares: Primal | Dual
+    folds: tuple[int, ...]
+
+    def score(self, fit: tuple[int, float]) -> np.ndarray:
+        """Scores of the pictures in a fold by a fit on the others with a penalty, float32 `(pictures, classes)`."""
+        fold, penalty = fit
+        return self.squares.solve(penalty, fold).scores(self.squares.held(fold))
+
+
 def assign_folds(labels: np.ndarray, seed: int, groups: Sequence[str] | np.ndarray | None = None) -> np.ndarray:
     """Deal the pictures of each class out to the folds, in random order, or the groups of them.
 
@@ -100,12 +120,12 @@ def by_class(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def cross_validate(
-    squares: Primal | Dual, penalties: Sequence[float], labels: np.ndarray, folds: np.ndarray, advance: Advance
+    parts: Iterable[Part], penalties: Sequence[float], labels: np.ndarray, folds: np.ndarray, advance: Advance
 ) -> list[Estimate]:
     """Estimate what each penalty is worth.
 
     Args:
-        squares: solves without a fold.
+        parts: together they have all folds; one after the other is in memory.
         penalties: those to try.
         labels: integer `(pictures,)`.
         folds: see `assign_folds`.
@@ -114,22 +134,19 @@ def cross_validate(
     Returns:
         One estimate for each penalty; none where nothing can be held out.
     """
-    held = [fold for fold in range(FOLDS) if np.any(folds == fold)]
-    if not held:
+    present = [fold for fold in range(FOLDS) if np.any(folds == fold)]
+    if not present:
         return []
-
-    def score(fit: tuple[int, float]) -> np.ndarray:
-        fold, penalty = fit
-        return squares.solve(penalty, fold).scores(squares.held(fold))
-
-    scores = on_threads(score, [(fold, penalty) for fold in held for penalty in penalties])
-    by_fold = []
-    for _ in held:
-        by_fold.append([next(scores) for _ in penalties])
-        advance(1)
-    truth = np.concatenate([labels[folds == fold] for fold in held])
-    by_penalty = [np.concatenate(of_penalty) for of_penalty in zip(*by_fold, strict=True)]
-    return list(on_threads(lambda found: estimate(found, truth), by_penalty))
+    by_fold: dict[int, list[np.ndarray]] = {}
+    for part in parts:
+        held = [fold for fold in part.folds if fold in present]
+        scores = on_threads(part.score, [(fold, penalty) for fold in held for penalty in penalties])
+        for fold in held:
+            by_fold[fold] = [next(scores) for _ in penalties]
+            advance(1)
+    truth = np.concatenate([labels[folds == fold] for fold in present])
+    by_penalty = [np.concatenate(scores) for scores in zip(*(by_fold[fold] for fold in present), strict=True)]
+    return list(on_threads(lambda scores: estimate(scores, truth), by_penalty))
 
 
 def estimate(scores: np.ndarray, labels: np.ndarray) -> Estimate:

@@ -32,6 +32,11 @@ class Radial:
     landmarks: np.ndarray
     gamma: float
 
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return len(self.landmarks)
+
     def columns(self, features: np.ndarray) -> np.ndarray:
         """Float32 `(pictures, landmarks)` of float32 `(pictures, width)` of any length."""
         return radial(unit_length(features) @ self.landmarks.T, self.gamma)

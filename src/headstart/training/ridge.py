@@ -11,13 +11,15 @@ round takes longer than to use them.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from typing import Protocol
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, get_blas_funcs
 from scipy.linalg.blas import ssyrk
 
-from headstart.training.rows import on_threads
+from headstart.training.rows import in_pieces, on_threads
+
+_PIECE = 2048  # rows; enough for products to be quick
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,18 @@ class Solution:
     def scores(self, columns: np.ndarray) -> np.ndarray:
         """Float32 `(pictures, classes)` from float32 `(pictures, columns)`."""
         return np.asarray(columns @ self.kernel + self.bias)
+
+
+class Basis(Protocol):
+    """Makes columns from features."""
+
+    def columns(self, features: np.ndarray) -> np.ndarray:
+        """Float32 `(pictures, columns)` of float32 `(pictures, width)`."""
+        ...
+
+    def plain(self, solution: Solution) -> Solution:
+        """A solution for the columns as one for what a layer of the head computes."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -147,18 +161,22 @@ class Primal:
             classes: how many there are.
             folds: integer `(pictures,)`; pictures in fold -1 are never left out.
         """
+        held = {int(fold): np.flatnonzero(folds == fold) for fold in np.unique(folds[folds >= 0])}
+        kept: dict[int, np.ndarray] = {}
+        parts: dict[int, Sums] = {}
 
-        def sum_up(rows: np.ndarray) -> tuple[np.ndarray, Sums]:
+        def sum_up(piece: tuple[int, np.ndarray]) -> Sums:
+            fold, rows = piece
             found = columns(rows)
-            return found, Sums.of(found, labels[rows], classes)
+            sums = Sums.of(found, labels[rows], classes)
+            if fold >= 0:
+                kept[fold], parts[fold] = found, sums
+            return sums
 
-        present = [int(fold) for fold in np.unique(folds)]
-        parts = dict(zip(present, on_threads(sum_up, [np.flatnonzero(folds == f) for f in present]), strict=True))
-        total = Sums.together(part for _, part in parts.values())
-        held = [fold for fold in present if fold >= 0]
-        leave_out = [partial(total.without, parts[fold][1]) for fold in held]
-        others = dict(zip(held, on_threads(lambda left: Normal.of(left()), leave_out), strict=True))
-        return cls(Normal.of(total), others, {fold: parts[fold][0] for fold in held})
+        always = [(-1, rows) for rows in in_pieces(np.flatnonzero(folds < 0), _PIECE)]
+        total = Sums.together(on_threads(sum_up, [*held.items(), *always]))
+        others = dict(zip(held, on_threads(lambda fold: Normal.of(total.without(parts[fold])), held), strict=True))
+        return cls(Normal.of(total), others, kept)
 
     def solve(self, penalty: float, without: int | None = None) -> Solution:
         """The solution for all pictures, or for those that are not in a fold."""

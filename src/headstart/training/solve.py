@@ -17,21 +17,20 @@ from headstart.progress import Advance
 from headstart.training.candidates import (
     KERNEL_STEPS,
     LINEAR_STEPS,
-    SEARCH_LANDMARKS,
-    Settled,
+    Candidate,
     kernel_candidate,
     linear_candidate,
 )
 from headstart.training.choice import Problem, classifier
 from headstart.training.cross_validation import Estimate, clearly_better
-from headstart.training.kernel import Nystroem
+from headstart.training.kernel import Radial
 from headstart.training.rows import Features, InMemory, in_pieces
-from headstart.training.standardised import Standardised
 
 STEPS = {"linear": LINEAR_STEPS + 1, "kernel": KERNEL_STEPS + 1, "auto": LINEAR_STEPS + KERNEL_STEPS + 1}
 """How many folds are fitted at most for each kind of head, and the head itself: what `advance` is told of."""
 
 _SAMPLE = 10_000  # pictures; beyond that, the choices that cross-validation makes of them hardly change
+_AUDIT_LANDMARKS = 1000
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,7 @@ def solve_linear(
     """
     with threadpool_limits(1):  # threads over folds pay; inside a product of this size they cost more than they save
         problem = Problem.of(features, labels, seed, groups)
-        sample = problem.sample(_SAMPLE)
-        return _linear_head(linear_candidate(sample, advance).settled(problem, sample), problem, classes, advance)
+        return _linear_head(linear_candidate(problem.sample(_SAMPLE), advance), problem, classes, advance)
 
 
 def solve_kernel(
@@ -142,9 +140,7 @@ def solve_kernel(
     """
     with threadpool_limits(1):
         problem = Problem.of(features, labels, seed, groups)
-        sample = problem.sample(_SAMPLE)
-        settled = kernel_candidate(sample, landmarks, advance).settled(problem, sample)
-        return _kernel_head(settled, problem, classes, advance)
+        return _kernel_head(kernel_candidate(problem.sample(_SAMPLE), landmarks, advance), problem, classes, advance)
 
 
 def solve_best(
@@ -164,8 +160,8 @@ def solve_best(
     with threadpool_limits(1):
         problem = Problem.of(features, labels, seed, groups)
         sample = problem.sample(_SAMPLE)
-        linear = linear_candidate(sample, advance).settled(problem, sample)
-        kernel = kernel_candidate(sample, landmarks, advance).settled(problem, sample)
+        linear = linear_candidate(sample, advance)
+        kernel = kernel_candidate(sample, landmarks, advance)
         chosen: LinearHead | KernelHead
         if clearly_better(kernel.choice.estimate, linear.choice.estimate):
             chosen = _kernel_head(kernel, problem, classes, advance)
@@ -198,14 +194,15 @@ def held_out_probabilities(
     with threadpool_limits(1):
         sample = Problem(everything, labels, present, folds, seed).sample(_SAMPLE)
         linear = linear_candidate(sample, advance)
-        kernel = kernel_candidate(sample, SEARCH_LANDMARKS, advance)
+        kernel = kernel_candidate(sample, _AUDIT_LANDMARKS, advance)
         chosen = kernel if clearly_better(kernel.choice.estimate, linear.choice.estimate) else linear
-        for fold in np.unique(folds[folds >= 0]):
-            solution = chosen.solution(int(fold))
-            for rows in in_pieces(np.flatnonzero(folds == fold)):
-                scores = solution.scores(chosen.basis.columns(everything.read(rows)))
-                found[rows] = softmax(chosen.choice.estimate.logits(scores), axis=1)
-            advance(1)
+        for part in chosen.parts():
+            for fold in part.folds:
+                solution = part.squares.solve(chosen.penalty, fold)
+                for rows in in_pieces(np.flatnonzero(folds == fold)):
+                    scores = solution.scores(part.basis.columns(everything.read(rows)))
+                    found[rows] = softmax(chosen.choice.estimate.logits(scores), axis=1)
+                advance(1)
     return found
 
 
@@ -222,18 +219,18 @@ def single_unit(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.nd
     return kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
 
 
-def _linear_head(settled: Settled, problem: Problem, classes: int, advance: Advance) -> LinearHead:
-    choice = settled.choice
-    kernel, bias = classifier(settled.plain(problem), choice.estimate, problem.present, classes)
+def _linear_head(found: Candidate, problem: Problem, classes: int, advance: Advance) -> LinearHead:
+    choice = found.choice
+    kernel, bias = classifier(found.fit(problem), choice.estimate, problem.present, classes)
     advance(1)
     return LinearHead(kernel, bias, choice.penalty, choice.estimate, choice.tried)
 
 
-def _kernel_head(settled: Settled, problem: Problem, classes: int, advance: Advance) -> KernelHead:
-    choice, basis = settled.choice, settled.basis
-    assert not isinstance(basis, Standardised)
-    landmarks = (basis.radial if isinstance(basis, Nystroem) else basis).landmarks
-    kernel, bias = classifier(settled.plain(problem), choice.estimate, problem.present, classes)
+def _kernel_head(found: Candidate, problem: Problem, classes: int, advance: Advance) -> KernelHead:
+    choice, basis = found.choice, found.basis
+    assert isinstance(basis, Radial)
+    landmarks = basis.landmarks
+    kernel, bias = classifier(found.fit(problem), choice.estimate, problem.present, classes)
     advance(1)
     return KernelHead(
         landmark_kernel=np.float32(2 * choice.gamma) * landmarks.T,

@@ -30,10 +30,15 @@ class Standardised:
         deviation[deviation <= 1e-3 * deviation.max()] = np.inf
         return cls(mean.astype(np.float32), deviation.astype(np.float32))
 
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return len(self.mean)
+
     def columns(self, features: np.ndarray) -> np.ndarray:
         """Float32 `(pictures, width)` of float32 of the same shape."""
         columns = np.subtract(features, self.mean)
-        return np.divide(columns, self.deviation, out=columns)
+        return np.asarray(np.divide(columns, self.deviation, out=columns))
 
     def plain(self, solution: Solution) -> Solution:
         """A solution for these columns as one for features as they are."""
