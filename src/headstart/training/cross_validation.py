@@ -164,21 +164,24 @@ def estimate(scores: np.ndarray, labels: np.ndarray) -> Estimate:
     count, classes = scores.shape
     targets = np.full((count, classes), 1 / (count + 2) / classes, np.float32)
     targets[np.arange(count), labels] += np.float32(1 - 1 / (count + 2))
+    # The part of the loss that is linear in scale and bias, computed once.
+    by_scale, by_bias = float(np.vdot(targets, scores)), targets.sum(axis=0, dtype=np.float64)
 
     def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        bias = parameters[1:]
-        logs = _log_softmax(_logits(scores, parameters[0], bias))
-        rest = np.exp(logs) - targets
-        gradient = np.concatenate([[np.vdot(rest, scores)], rest.sum(axis=0) + bias]) / count
-        return float((bias @ bias / 2 - np.vdot(targets, logs)) / count), gradient
+        scale, bias = parameters[0], parameters[1:]
+        said, normaliser = _softmax(_logits(scores, scale, bias))
+        loss = bias @ bias / 2 + normaliser.sum(dtype=np.float64) - scale * by_scale - bias @ by_bias
+        by_class = said.sum(axis=0, dtype=np.float64) - by_bias + bias
+        return float(loss / count), np.concatenate([[np.vdot(said, scores) - by_scale], by_class]) / count
 
     start = np.concatenate([[USUAL_SCALE], np.zeros(classes)])
     limits = [_SCALES] + [(None, None)] * classes
     found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=limits, options={"gtol": 1e-4})
     scale, bias = float(found.x[0]), found.x[1:] - found.x[1:].mean()
     logits = _logits(scores, scale, bias)
-    losses = -_log_softmax(logits)[np.arange(count), labels]
-    return Estimate(losses, logits.argmax(axis=1) == labels, scale, bias.astype(np.float32))
+    right = logits[np.arange(count), labels]
+    hits = logits.argmax(axis=1) == labels
+    return Estimate(_softmax(logits)[1] - right, hits, scale, bias.astype(np.float32))
 
 
 def nothing_estimated(classes: int) -> Estimate:
@@ -202,9 +205,16 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _logits(scores: np.ndarray, scale: float, bias: np.ndarray) -> np.ndarray:
-    return np.asarray(scores * np.float32(scale) + bias.astype(np.float32))
+    logits = scores * np.float32(scale)
+    logits += bias.astype(np.float32)
+    return np.asarray(logits)
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+def _softmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, in the memory of the logits, and the logarithm of what they were divided by."""
+    highest = logits.max(axis=1)
+    logits -= highest[:, None]
+    np.exp(logits, out=logits)
+    total = logits.sum(axis=1)
+    logits /= total[:, None]
+    return logits, highest + np.log(total)
