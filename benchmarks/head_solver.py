@@ -1,6 +1,6 @@
 """What solving a head costs as pictures and features become many: seconds and peak memory, each in a new process.
 
-    python benchmarks/head_solver.py [--sizes 800x1024x2,10000x2048x100,100000x2048x100] [--kinds linear,auto]
+    python benchmarks/head_solver.py [--sizes 800x1024x2,10000x2048x100,100000x2048x100] [--kinds linear,kernel,auto]
 
 Sizes are pictures x width x classes. Features are made up: rectified classes of several clusters each, in a file that
 is read row by row as the store is. Prints a table in Markdown; memory is what the process had at most beyond what it
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from machine import described
 
-from headstart.training.solve import solve_best, solve_linear
+from headstart.training.solve import solve_best, solve_kernel, solve_linear
 
 CLUSTERS = 3  # of each class, so that the kernel head has something to find
 LANDMARKS = 3000
@@ -61,6 +61,8 @@ def solve(path: Path, count: int, width: int, classes: int, kind: str) -> None:
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     if kind == "linear":
         head: object = solve_linear(features, labels, classes, 0)
+    elif kind == "kernel":
+        head = solve_kernel(features, labels, classes, LANDMARKS, 0)
     else:
         head = solve_best(features, labels, classes, LANDMARKS, 0).chosen
     seconds = time.perf_counter() - started
@@ -72,7 +74,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="800x1024x2,10000x2048x100,100000x2048x100")
-    parser.add_argument("--kinds", default="linear,auto")
+    parser.add_argument("--kinds", default="linear,kernel,auto")
     parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:

@@ -10,9 +10,9 @@ from headstart.progress import Advance
 from headstart.training.choice import Choice, Problem, choose
 from headstart.training.cross_validation import FOLDS, Part, clearly_better, cross_validate
 from headstart.training.kernel import TYPICAL, Nystroem, Radial, radial, typical_gamma, unit_length
+from headstart.training.linear import Standardised
 from headstart.training.ridge import Dual, Normal, Primal, Solution, Sums
 from headstart.training.rows import in_pieces, on_threads
-from headstart.training.standardised import Standardised
 
 LINEAR_PENALTIES = tuple(float(10**exponent) for exponent in np.arange(-1, 3, 0.5))
 """Penalties tried for a linear head, for each standardised feature."""
