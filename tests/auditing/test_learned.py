@@ -21,8 +21,8 @@ def audited(tmp_path_factory):
         for hue, name in enumerate(("cat", "dog")):
             for number in range(count):
                 write_picture(data / side / name / f"{number}.png", make_picture(first + 100 * hue + number, hue=hue))
-    write_picture(data / WRONG[0], make_picture(901, hue=0))
-    write_picture(data / WRONG[1], make_picture(902, hue=1))
+    write_picture(data / WRONG[0], make_picture(941, hue=0))
+    write_picture(data / WRONG[1], make_picture(942, hue=1))
     write_picture(data / "train" / "cat" / "odd.png", patchwork(1))
     new = tmp_path_factory.mktemp("new")
     for number in range(30):

@@ -10,7 +10,8 @@ from headstart.auditing.vectors import Vectors
 from headstart.progress import bar
 from headstart.training.cross_validation import FOLDS, assign_folds
 from headstart.training.kernel import unit_length
-from headstart.training.solve import STEPS, held_out_probabilities, in_pieces
+from headstart.training.rows import in_pieces
+from headstart.training.solve import STEPS, held_out_probabilities
 
 NEIGHBOURS = 10
 """A picture is as far from the others as from this many of the nearest on average."""

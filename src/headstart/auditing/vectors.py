@@ -15,7 +15,7 @@ from headstart.progress import waiting
 from headstart.recipe import Recipe
 from headstart.specs import HeadSpec
 from headstart.training.keeping import Keeper
-from headstart.training.solve import in_pieces
+from headstart.training.rows import in_pieces
 
 
 @dataclass(frozen=True)

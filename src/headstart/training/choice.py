@@ -7,6 +7,7 @@ import numpy as np
 
 from headstart.training.cross_validation import Estimate, assign_folds, by_class, nothing_estimated
 from headstart.training.ridge import Solution
+from headstart.training.rows import Features, InMemory
 
 _ABSENT = -20.0  # logit of a class without pictures; the largest of the others is never below 0
 
@@ -16,31 +17,38 @@ class Problem:
     """What is learned from.
 
     Attributes:
-        features: float32 `(pictures, width)`.
+        features: of every picture.
         labels: integer `(pictures,)`, numbers in `present`.
         present: integer, the classes that have pictures, in order.
         folds: see `headstart.training.cross_validation.assign_folds`.
         seed: decides whatever is drawn.
     """
 
-    features: np.ndarray
+    features: Features
     labels: np.ndarray
     present: np.ndarray
     folds: np.ndarray
     seed: int
 
     @classmethod
-    def of(cls, features: np.ndarray, labels: np.ndarray, seed: int, groups: Sequence[str] | None = None) -> "Problem":
+    def of(cls, features: Features, labels: np.ndarray, seed: int, groups: Sequence[str] | None = None) -> "Problem":
         """Number the classes that occur without gaps, and assign the folds."""
         present, numbered = np.unique(labels, return_inverse=True)
-        return cls(np.asarray(features, np.float32), numbered, present, assign_folds(numbered, seed, groups), seed)
+        return cls(features, numbered, present, assign_folds(numbered, seed, groups), seed)
 
     def sample(self, count: int) -> "Problem":
-        """So many rows at most, of every class its share."""
-        if len(self.labels) <= count:
+        """So many rows at most, of every class its share, in memory, and each in the fold that it was in."""
+        rows = np.arange(len(self.labels))
+        if len(rows) <= count and isinstance(self.features, InMemory):
             return self
-        rows = by_class(self.labels, self.seed)[np.linspace(0, len(self.labels) - 1, count).astype(int)]
-        return Problem(self.features[rows], self.labels[rows], self.present, self.folds[rows], self.seed)
+        if len(rows) > count:
+            rows = by_class(self.labels, self.seed)[np.linspace(0, len(rows) - 1, count).astype(int)]
+        features = InMemory(self.features.read(rows))
+        return Problem(features, self.labels[rows], self.present, self.folds[rows], self.seed)
+
+    def draw(self, rows: np.ndarray, count: int) -> np.ndarray:
+        """So many of these rows at most, at random."""
+        return np.random.default_rng(self.seed).permutation(rows)[:count]
 
 
 @dataclass(frozen=True)

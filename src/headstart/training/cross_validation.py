@@ -4,15 +4,15 @@ Every picture is scored once by a head that has not seen it. All heads are compa
 picture, so that what is hard for every head does not blur the difference between them.
 """
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 
 from headstart.progress import Advance
+from headstart.training.ridge import Basis, Dual, Primal
+from headstart.training.rows import on_threads
 
 FOLDS = 5
 
@@ -20,9 +20,6 @@ USUAL_SCALE = 8.0
 """Of scores that cannot be checked on pictures held out; 7 to 10 is what fits on real pictures."""
 
 _SCALES = (0.0, 100.0)
-
-Scorer = Callable[[np.ndarray, np.ndarray, np.ndarray], Sequence[np.ndarray]]
-"""Fits on features and labels of some rows, and scores the features of others, once for each strength."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,26 @@ class Estimate:
         return standard_error(self.hits)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A problem of least squares that is solved without each of some folds.
+
+    Attributes:
+        basis: makes its columns from features.
+        squares: the problem.
+        folds: which.
+    """
+
+    basis: Basis
+    squares: Primal | Dual
+    folds: tuple[int, ...]
+
+    def score(self, fit: tuple[int, float]) -> np.ndarray:
+        """Scores of the pictures in a fold by a fit on the others with a penalty, float32 `(pictures, classes)`."""
+        fold, penalty = fit
+        return self.squares.solve(penalty, fold).scores(self.squares.held(fold))
+
+
 def assign_folds(labels: np.ndarray, seed: int, groups: Sequence[str] | np.ndarray | None = None) -> np.ndarray:
     """Deal the pictures of each class out to the folds, in random order, or the groups of them.
 
@@ -103,31 +120,33 @@ def by_class(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def cross_validate(
-    scorer: Scorer, features: np.ndarray, labels: np.ndarray, folds: np.ndarray, advance: Advance
+    parts: Iterable[Part], penalties: Sequence[float], labels: np.ndarray, folds: np.ndarray, advance: Advance
 ) -> list[Estimate]:
-    """Estimate what each strength of a scorer is worth.
+    """Estimate what each penalty is worth.
 
     Args:
-        scorer: is called with the features and labels of the rows to fit on, and the features of those to score.
-        features: float32 `(pictures, width)`.
+        parts: together they have all folds; one after the other is in memory.
+        penalties: those to try.
         labels: integer `(pictures,)`.
         folds: see `assign_folds`.
         advance: told of every fold.
 
     Returns:
-        One estimate for each strength; none where nothing can be held out.
+        One estimate for each penalty; none where nothing can be held out.
     """
-
-    def score(held: np.ndarray) -> Sequence[np.ndarray]:
-        scores = scorer(features[~held], labels[~held], features[held])
-        advance(1)
-        return scores
-
-    parts = [folds == fold for fold in range(FOLDS) if np.any(folds == fold)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        scored = list(pool.map(score, parts))
-    truth = np.concatenate([labels[held] for held in parts]) if parts else labels[:0]
-    return [estimate(np.concatenate(scores), truth) for scores in zip(*scored, strict=True)]
+    present = [fold for fold in range(FOLDS) if np.any(folds == fold)]
+    if not present:
+        return []
+    by_fold: dict[int, list[np.ndarray]] = {}
+    for part in parts:
+        held = [fold for fold in part.folds if fold in present]
+        scores = on_threads(part.score, [(fold, penalty) for fold in held for penalty in penalties])
+        for fold in held:
+            by_fold[fold] = [next(scores) for _ in penalties]
+            advance(1)
+    truth = np.concatenate([labels[folds == fold] for fold in present])
+    by_penalty = [np.concatenate(scores) for scores in zip(*(by_fold[fold] for fold in present), strict=True)]
+    return list(on_threads(lambda scores: estimate(scores, truth), by_penalty))
 
 
 def estimate(scores: np.ndarray, labels: np.ndarray) -> Estimate:
@@ -145,21 +164,24 @@ def estimate(scores: np.ndarray, labels: np.ndarray) -> Estimate:
     count, classes = scores.shape
     targets = np.full((count, classes), 1 / (count + 2) / classes, np.float32)
     targets[np.arange(count), labels] += np.float32(1 - 1 / (count + 2))
+    # The part of the loss that is linear in scale and bias, computed once.
+    by_scale, by_bias = float(np.vdot(targets, scores)), targets.sum(axis=0, dtype=np.float64)
 
     def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        bias = parameters[1:]
-        logs = _log_softmax(_logits(scores, parameters[0], bias))
-        rest = np.exp(logs) - targets
-        gradient = np.concatenate([[np.vdot(rest, scores)], rest.sum(axis=0) + bias]) / count
-        return float((bias @ bias / 2 - np.vdot(targets, logs)) / count), gradient
+        scale, bias = parameters[0], parameters[1:]
+        said, normaliser = _softmax(_logits(scores, scale, bias))
+        loss = bias @ bias / 2 + normaliser.sum(dtype=np.float64) - scale * by_scale - bias @ by_bias
+        by_class = said.sum(axis=0, dtype=np.float64) - by_bias + bias
+        return float(loss / count), np.concatenate([[np.vdot(said, scores) - by_scale], by_class]) / count
 
     start = np.concatenate([[USUAL_SCALE], np.zeros(classes)])
     limits = [_SCALES] + [(None, None)] * classes
     found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=limits, options={"gtol": 1e-4})
     scale, bias = float(found.x[0]), found.x[1:] - found.x[1:].mean()
     logits = _logits(scores, scale, bias)
-    losses = -_log_softmax(logits)[np.arange(count), labels]
-    return Estimate(losses, logits.argmax(axis=1) == labels, scale, bias.astype(np.float32))
+    right = logits[np.arange(count), labels]
+    hits = logits.argmax(axis=1) == labels
+    return Estimate(_softmax(logits)[1] - right, hits, scale, bias.astype(np.float32))
 
 
 def nothing_estimated(classes: int) -> Estimate:
@@ -183,9 +205,16 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _logits(scores: np.ndarray, scale: float, bias: np.ndarray) -> np.ndarray:
-    return np.asarray(scores * np.float32(scale) + bias.astype(np.float32))
+    logits = scores * np.float32(scale)
+    logits += bias.astype(np.float32)
+    return np.asarray(logits)
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+def _softmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, in the memory of the logits, and the logarithm of what they were divided by."""
+    highest = logits.max(axis=1)
+    logits -= highest[:, None]
+    np.exp(logits, out=logits)
+    total = logits.sum(axis=1)
+    logits /= total[:, None]
+    return logits, highest + np.log(total)

@@ -11,39 +11,77 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
+from headstart.training.ridge import Solution
+
 _JITTER = 1e-4  # of a diagonal of ones; bounds what landmarks that are nearly the same can do
 _SMALLEST_DISTANCE = 1e-3  # squared; below it, 32 bits cannot tell directions apart well enough
-_SAMPLE = 500
+
+TYPICAL = 500
+"""So many pictures tell well enough how far apart they are."""
 
 
 @dataclass(frozen=True)
-class Nystroem:
-    """Columns whose inner products approximate the radial basis function.
+class Radial:
+    """Radial basis functions at landmarks.
 
     Attributes:
         landmarks: float32 `(landmarks, width)`, of unit length.
-        gamma: of the radial basis function.
-        root: float32 `(landmarks, landmarks)`, lower Cholesky factor of the function between landmarks.
+        gamma: of the functions.
     """
 
     landmarks: np.ndarray
     gamma: float
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return len(self.landmarks)
+
+    def columns(self, features: np.ndarray) -> np.ndarray:
+        """Float32 `(pictures, landmarks)` of float32 `(pictures, width)` of any length."""
+        return radial(unit_length(features) @ self.landmarks.T, self.gamma)
+
+    def plain(self, solution: Solution) -> Solution:
+        """A solution for these columns as one for plain radial basis functions, which they are."""
+        return solution
+
+
+@dataclass(frozen=True)
+class Nystroem:
+    """Columns whose inner products approximate the radial basis function, about centred.
+
+    Attributes:
+        radial: the functions.
+        root: float32 `(landmarks, landmarks)`, lower Cholesky factor of the function between landmarks.
+        centre: float32 `(landmarks,)`, mean of the columns of the landmarks, which is taken from all columns.
+    """
+
+    radial: Radial
     root: np.ndarray
+    centre: np.ndarray
 
     @classmethod
-    def at(cls, landmarks: np.ndarray, gamma: float) -> "Nystroem":
-        """Prepare for float32 `(landmarks, width)` of unit length."""
-        between = radial(landmarks, landmarks, gamma).astype(np.float64, order="F")
-        return cls(landmarks, gamma, _root(between).astype(np.float32))
+    def at(cls, radial_functions: Radial) -> "Nystroem":
+        """Prepare for some landmarks."""
+        between = radial_functions.columns(radial_functions.landmarks)
+        root = np.asfortranarray(_root(between.astype(np.float64, order="F")), np.float32)
+        # At the landmarks, columns are the rows of the root.
+        return cls(radial_functions, root, root.mean(axis=0, dtype=np.float64).astype(np.float32))
 
-    def columns(self, units: np.ndarray) -> np.ndarray:
-        """Float32 `(pictures, landmarks)` of float32 `(pictures, width)` of unit length."""
-        values = radial(self.landmarks, units, self.gamma)
-        return np.asarray(solve_triangular(self.root, values, lower=True, overwrite_b=True, check_finite=False).T)
+    def columns(self, features: np.ndarray) -> np.ndarray:
+        """Float32 `(pictures, landmarks)` of float32 `(pictures, width)` of any length."""
+        return self.whiten(self.radial.columns(features))
 
-    def onto_landmarks(self, kernel: np.ndarray) -> np.ndarray:
-        """The kernel for plain radial basis functions, from the one for `columns`; float32, the same shape."""
-        return np.asarray(solve_triangular(self.root, kernel, lower=True, trans="T", check_finite=False))
+    def whiten(self, values: np.ndarray) -> np.ndarray:
+        """The columns from the values of the functions; float32, the same shape and memory."""
+        columns = solve_triangular(self.root, values.T, lower=True, overwrite_b=True, check_finite=False).T
+        columns -= self.centre
+        return np.asarray(columns)
+
+    def plain(self, solution: Solution) -> Solution:
+        """A solution for these columns as one for plain radial basis functions."""
+        kernel = solve_triangular(self.root, solution.kernel, lower=True, trans="T", check_finite=False)
+        return Solution(np.asarray(kernel), solution.bias - self.centre @ solution.kernel)
 
 
 def _root(between: np.ndarray) -> np.ndarray:
@@ -62,13 +100,11 @@ def _root(between: np.ndarray) -> np.ndarray:
                 raise
 
 
-def radial(ones: np.ndarray, others: np.ndarray, gamma: float) -> np.ndarray:
-    """Float32 `(ones, others)`: `exp(-gamma |x - z|^2)` between rows of unit length."""
-    values = np.asarray(ones @ others.T)
-    values -= 1
-    values *= np.float32(2 * gamma)
-    np.exp(values, out=values)
-    return values
+def radial(cosines: np.ndarray, gamma: float) -> np.ndarray:
+    """`exp(-gamma |x - z|^2)` from the inner products of vectors of unit length, in their memory; float32."""
+    cosines -= 1
+    cosines *= np.float32(2 * gamma)
+    return np.asarray(np.exp(cosines, out=cosines))
 
 
 def unit_length(features: np.ndarray) -> np.ndarray:
@@ -77,10 +113,8 @@ def unit_length(features: np.ndarray) -> np.ndarray:
     return np.asarray(features / np.maximum(norms, np.float32(1e-12))[:, None])
 
 
-def typical_gamma(units: np.ndarray, seed: int) -> float:
-    """The inverse of the median squared distance between pictures, from a sample of them."""
-    rows = np.random.default_rng(seed).permutation(len(units))[:_SAMPLE]
-    sample = units[rows]
-    distances = 2 - 2 * (sample @ sample.T)[np.triu_indices(len(sample), 1)]
+def typical_gamma(units: np.ndarray) -> float:
+    """The inverse of the median squared distance between pictures, from features of unit length of a sample."""
+    distances = 2 - 2 * (units @ units.T)[np.triu_indices(len(units), 1)]
     median = float(np.median(distances)) if len(distances) else 0.0
     return 1 / max(median, _SMALLEST_DISTANCE)

@@ -14,6 +14,7 @@ from headstart.progress import bar, waiting
 from headstart.specs import HeadSpec
 from headstart.training.cross_validation import Estimate
 from headstart.training.new_columns import solve_new_columns
+from headstart.training.rows import Stored
 from headstart.training.session import Cut, Session, Stage, finish
 from headstart.training.solve import (
     STEPS,
@@ -96,8 +97,7 @@ def extend_stage(session: Session, old_kernel: np.ndarray, old_bias: np.ndarray)
 def _solve(session: Session, cut: Cut, head: HeadSpec) -> tuple[LinearHead | KernelHead, dict[str, Any]]:
     train, seed = session.side("train"), session.recipe.seed
     with bar("solving the head", STEPS[head.kind], "fits", session.show) as advance:
-        (vectors,) = cut.features.read(train.paths)
-        arguments = (vectors, train.labels, session.classes)
+        arguments = (Stored(cut.features, train.paths), train.labels, session.classes)
         groups = train.groups
         if head.kind == "auto":
             best = solve_best(*arguments, head.landmarks, seed, advance, groups)

@@ -1,0 +1,93 @@
+"""Features that are read by row: a head is chosen on a sample of them in memory, and fitted on all, piece by piece."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from headstart.features.extract import Extraction
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_MOST_AHEAD = 8  # pieces in memory at once, however many cores there are
+
+
+class Features(Protocol):
+    """One vector for each picture."""
+
+    def __len__(self) -> int:
+        """How many pictures there are."""
+        ...
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Float32 `(rows, width)`, a new array, of integer `(rows,)`."""
+        ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Features that are in memory.
+
+    Attributes:
+        values: float16 or float32 `(pictures, width)`.
+    """
+
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """See `Features`."""
+        return np.asarray(self.values[rows], np.float32)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Features that a store keeps.
+
+    Attributes:
+        extraction: knows where they are.
+        paths: the pictures.
+    """
+
+    extraction: Extraction
+    paths: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """See `Features`."""
+        (values,) = self.extraction.read([self.paths[int(row)] for row in rows])
+        return values.reshape(len(rows), -1)
+
+
+def in_pieces(rows: np.ndarray, size: int = 4096) -> list[np.ndarray]:
+    """Row numbers in pieces, so that what is computed of them need not be in memory at once."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def on_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """What a function gives for each item, in order, whichever is done first.
+
+    Items are taken on the calling thread, and only a few before the result of the first is asked for.
+    """
+    workers = min(os.cpu_count() or 1, _MOST_AHEAD)
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
