@@ -31,7 +31,7 @@ import numpy as np
 from machine import in_turn, timed
 from report import Report, figure, parser, table
 
-WAYS = [*itertools.product(("LATENCY", "THROUGHPUT"), (8, 32)), ("THROUGHPUT", 1)]
+WAYS = [*itertools.product(("LATENCY", "THROUGHPUT"), (8, 32)), ("THROUGHPUT", 1), ("THROUGHPUT", 4)]
 TRIAL_PICTURES, TRIAL_TURNS = 32, 3
 
 
