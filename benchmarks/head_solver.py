@@ -20,8 +20,6 @@ from pathlib import Path
 import numpy as np
 from machine import described
 
-from headstart.training.solve import solve_best, solve_kernel, solve_linear
-
 CLUSTERS = 3  # of each class, so that the kernel head has something to find
 LANDMARKS = 3000
 
@@ -57,6 +55,8 @@ def make(path: Path, count: int, width: int, classes: int) -> None:
 
 def solve(path: Path, count: int, width: int, classes: int, kind: str) -> None:
     """Solve and print seconds, megabytes and the kind of head; in a process of its own."""
+    from headstart.training.solve import solve_best, solve_kernel, solve_linear
+
     features, labels = OnDisk(path, count, width), np.arange(count) % classes
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     if kind == "linear":
