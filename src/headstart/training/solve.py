@@ -30,7 +30,7 @@ STEPS = {"linear": LINEAR_STEPS + 1, "kernel": KERNEL_STEPS + 1, "auto": LINEAR_
 """How many folds are fitted at most for each kind of head, and the head itself: what `advance` is told of."""
 
 _SAMPLE = 10_000  # pictures; beyond that, the choices that cross-validation makes of them hardly change
-_AUDIT_LANDMARKS = 1000
+_AUDIT_LANDMARKS = 2000  # with 1,000, what it says of flowers is worse by a twentieth of the log loss
 
 
 @dataclass(frozen=True)
