@@ -11,7 +11,6 @@ import keras
 
 from headstart.bundle import Run
 from headstart.errors import DataError, RecipeError, RunError
-from headstart.features.ahead import Ahead, key_of
 from headstart.features.store import Store
 from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
 from headstart.images.dataset import check_shares
@@ -35,7 +34,7 @@ from headstart.training.strategies import Outcome, as_saved, run_strategy
 from headstart.workplace import Workplace, check_place, working_in
 
 
-def train(recipe: Recipe, show: bool = False, listing: Listing | None = None, ahead: Ahead | None = None) -> Run:
+def train(recipe: Recipe, show: bool = False, listing: Listing | None = None) -> Run:
     """Train a classifier.
 
     If the same training was interrupted in the same place, it goes on from there.
@@ -44,7 +43,6 @@ def train(recipe: Recipe, show: bool = False, listing: Listing | None = None, ah
         recipe: every choice.
         show: whether to draw progress bars on a terminal.
         listing: the pictures, where they have been found already.
-        ahead: what has been done with them already.
 
     Returns:
         The RUN that was written.
@@ -64,7 +62,7 @@ def train(recipe: Recipe, show: bool = False, listing: Listing | None = None, ah
     begun = _begin(recipe, listing)
     with working_in(run, recipe) as place:
         keras.utils.set_random_seed(recipe.seed)
-        session = _open_session(begun, _keeper(begun.recipe, listing, store, ahead, show), shares, place)
+        session = _open_session(begun, _keeper(begun.recipe, listing, store, show), shares, place)
         outcome = as_saved(session, run_strategy(session, begun.model, begun.head))
         with waiting("writing and checking the run", show):
             _hand_over(recipe, session, outcome, place, started)
@@ -141,9 +139,9 @@ def _refuse_others(recipe: Recipe, given: str, taken: Mapping[str, Any]) -> None
         )
 
 
-def _keeper(recipe: Recipe, listing: Listing, store: Store, ahead: Ahead | None, show: bool) -> Keeper:
+def _keeper(recipe: Recipe, listing: Listing, store: Store, show: bool) -> Keeper:
     size = recipe.image_size or max(find_backbone(name).size for name in recipe.backbones)
-    return Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show, ahead, key_of(recipe))
+    return Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show)
 
 
 def _open_session(begun: _Begun, keeper: Keeper, shares: Shares, place: Workplace) -> Session:

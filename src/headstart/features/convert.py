@@ -254,6 +254,8 @@ def _probe(frozen: keras.Model, folder: Path, pictures: np.ndarray) -> Findings 
     file = folder / MODEL_FILE
     try:
         export_openvino(frozen, file)
+        if keras.config.backend() == OPENVINO:
+            return Findings(0.0, _digests(folder))  # it would be compared with itself
         found = OpenVINORuntime(file, pixels=True)(pictures)
     except OSError:
         raise

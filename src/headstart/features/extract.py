@@ -5,8 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from dataclasses import dataclass, field
 from os import cpu_count
 from typing import TypeVar
 
@@ -33,10 +32,6 @@ _BATCHES_AHEAD = 1
 
 Make = Callable[[bytes, str], np.ndarray]
 """Makes an array of a file's bytes and their digest, on a thread; raises `UndecodableError` where it cannot."""
-
-
-Taken = Callable[[str], "Loaded | None"]
-"""Gives what was made of a file before it was asked for, once."""
 
 
 @dataclass
@@ -70,7 +65,7 @@ _Known = tuple[Stat, str]
 
 
 @dataclass(frozen=True)
-class Loaded:
+class _Loaded:
     """A file that was looked at: without a digest if it cannot be used, without pixels if these are not wanted."""
 
     path: str
@@ -89,8 +84,6 @@ def extract(
     advance: Advance = lambda count: None,
     view: View | None = None,
     size: int = BATCH,
-    ahead: Taken = lambda path: None,
-    enough: Callable[[], bool] = lambda: False,
 ) -> Extraction:
     """Make sure that the store has the features of every picture.
 
@@ -107,13 +100,11 @@ def extract(
         advance: told of every file that is done with.
         view: which random view of the pictures; None for that of the centre. It is part of the identity of the space.
         size: pictures per run of the frozen part.
-        ahead: gives pictures that were decoded in the same way before, and None for others.
-        enough: asked before each file is begun; when it says so, the rest is left out.
 
     Raises:
         StorageError: if the store cannot be written. What was written before stays.
     """
-    return keep(paths, _decoder(recipe, view), load_runtime, space, stat_cache, advance, size, ahead, enough)
+    return keep(paths, _decoder(recipe, view), load_runtime, space, stat_cache, advance, size)
 
 
 def keep(
@@ -124,8 +115,6 @@ def keep(
     stat_cache: StatCache,
     advance: Advance = lambda count: None,
     size: int = BATCH,
-    ahead: Taken = lambda path: None,
-    enough: Callable[[], bool] = lambda: False,
 ) -> Extraction:
     """Make sure that the store has what follows from every file: `extract`, whatever is made of a file.
 
@@ -137,15 +126,12 @@ def keep(
         stat_cache: digests of files that have not changed.
         advance: told of every file that is done with.
         size: files for each write to the store.
-        ahead: gives what was made of a file before, and None for others.
-        enough: asked before each file is begun; when it says so, the rest is left out.
 
     Raises:
         StorageError: if the store cannot be written. What was written before stays.
     """
     result = Extraction(space.refresh())
-    begun = takewhile(lambda path: not enough(), paths)
-    missing = _load_missing(paths, begun, make, stat_cache, result, advance, 2 * size, ahead)
+    missing = _load_missing(paths, make, stat_cache, result, advance, 2 * size)
     for digests, arrays in _computed(in_batches(missing, size), load_runtime):
         space.append(digests, arrays)
         result.extracted += len(digests)
@@ -163,12 +149,12 @@ def keep(
 
 
 def _computed(
-    batches: Iterable[list[Loaded]], load_runtime: Callable[[], Runtime]
+    batches: Iterable[list[_Loaded]], load_runtime: Callable[[], Runtime]
 ) -> Iterator[tuple[list[str], Arrays]]:
     """Run the frozen part over batches, on a thread of its own: the one before is written while the next is run."""
     runtime: Runtime | None = None
 
-    def run(batch: list[Loaded]) -> tuple[list[str], Arrays]:
+    def run(batch: list[_Loaded]) -> tuple[list[str], Arrays]:
         nonlocal runtime
         runtime = runtime or load_runtime()
         pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
@@ -238,25 +224,16 @@ def _required(content: np.ndarray | Quarantined) -> np.ndarray:
 
 def _load_missing(
     paths: Sequence[str],
-    begun: Iterable[str],
     make: Make,
     stat_cache: StatCache,
     result: Extraction,
     advance: Advance,
-    count: int,
-    ahead: Taken,
-) -> Iterator[Loaded]:
+    ahead: int,
+) -> Iterator[_Loaded]:
     """Yield the pictures whose features must be computed, each content once; note the others."""
     pending: set[str] = set()
     is_kept = result.space.__contains__
-
-    def load(path: str, known: _Known | None) -> Loaded:
-        taken = ahead(path)
-        if taken is None or _is_enough(known, is_kept):
-            return _load(path, make, known, is_kept)
-        return replace(taken, pixels=None) if taken.digest is not None and is_kept(taken.digest) else taken
-
-    for loaded in _look_at(paths, stat_cache, load, count, begun):
+    for loaded in _look_at(paths, stat_cache, lambda path, known: _load(path, make, known, is_kept), ahead):
         if loaded.digest is None:
             result.quarantined.append(Quarantined(loaded.path, loaded.reason))
             advance(1)
@@ -272,15 +249,14 @@ def _load_missing(
 def _look_at(
     paths: Sequence[str],
     stat_cache: StatCache,
-    load: Callable[[str, _Known | None], Loaded],
-    count: int = 2 * BATCH,
-    begun: Iterable[str] | None = None,
-) -> Iterator[Loaded]:
+    load: Callable[[str, _Known | None], _Loaded],
+    ahead: int = 2 * BATCH,
+) -> Iterator[_Loaded]:
     """Load files, each with what is known of it, and remember what is new."""
     known = _recall(paths, stat_cache)
     fresh: dict[str, _Known] = {}
     try:
-        for loaded in _in_order(paths if begun is None else begun, lambda path: load(path, known.get(path)), count):
+        for loaded in _in_order(paths, lambda path: load(path, known.get(path)), ahead):
             if loaded.stat is not None and loaded.digest is not None:
                 fresh[loaded.path] = (loaded.stat, loaded.digest)
             yield loaded
@@ -302,35 +278,25 @@ def _decoder(recipe: DecodeRecipe, view: View | None) -> Make:
     return lambda data, digest: decode(data, recipe, view, digest)
 
 
-def load_one(path: str, recipe: DecodeRecipe) -> Loaded:
-    """Read, digest and decode one file."""
-    return _load(path, _decoder(recipe, None))
-
-
-def _is_enough(known: _Known | None, is_kept: Callable[[str], bool]) -> bool:
-    """Whether a file need not be read."""
-    return known is not None and is_kept(known[1])
-
-
 def _load(
     path: str,
     make: Make | None,
     known: _Known | None = None,
     is_kept: Callable[[str], bool] = lambda digest: False,
-) -> Loaded:
+) -> _Loaded:
     """Read one file, unless its digest is known and enough; decode it, unless it is kept. Runs on a thread."""
-    if known is not None and (make is None or _is_enough(known, is_kept)):
-        return Loaded(path, known[1])
+    if known is not None and (make is None or is_kept(known[1])):
+        return _Loaded(path, known[1])
     try:
         with reading(size_of(path)):
             return _read(path, make, known, is_kept)
     except OSError as error:
-        return Loaded(path, reason=f"cannot be read: {error.strerror or error}")
+        return _Loaded(path, reason=f"cannot be read: {error.strerror or error}")
     except UndecodableError as error:
-        return Loaded(path, reason=str(error))
+        return _Loaded(path, reason=str(error))
 
 
-def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[[str], bool]) -> Loaded:
+def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[[str], bool]) -> _Loaded:
     """What `_load` does with a file that has to be read.
 
     Raises:
@@ -343,15 +309,15 @@ def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[
     digest = known[1] if known is not None and unchanged else picture_digest(data)
     fresh = None if unchanged else stat
     if make is None or is_kept(digest):
-        return Loaded(path, digest, stat=fresh)
-    return Loaded(path, digest, make(data, digest), fresh)
+        return _Loaded(path, digest, stat=fresh)
+    return _Loaded(path, digest, make(data, digest), fresh)
 
 
-def _in_order(paths: Iterable[str], load: Callable[[str], Loaded], ahead: int = 2 * BATCH) -> Iterator[Loaded]:
+def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded], ahead: int = 2 * BATCH) -> Iterator[_Loaded]:
     """Load files on threads, a bounded number ahead, and give them in the order they came."""
     workers = cpu_count() or 1
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        waiting: deque[Future[Loaded]] = deque()
+        waiting: deque[Future[_Loaded]] = deque()
         try:
             for path in paths:
                 waiting.append(pool.submit(load, path))

@@ -104,10 +104,10 @@ class Store:
             freed += space.remove_leftovers()
             if space.last_used() <= horizon:
                 freed += _remove_tree(space.path)
-        for place in (self.root / "converted", self.root / "known"):
-            for entry in place.iterdir() if place.is_dir() else ():
-                if entry.stat().st_mtime <= horizon:
-                    freed += _remove_tree(entry)
+        converted = self.root / "converted"
+        for folder in converted.iterdir() if converted.is_dir() else ():
+            if folder.stat().st_mtime <= horizon:
+                freed += _remove_tree(folder)
         if unused_seconds == 0 and (file := self.root / "pictures.sqlite").exists():
             freed += file.stat().st_size
             file.unlink()
@@ -414,7 +414,7 @@ def _groups_up_to(names: Sequence[str], size_of: Callable[[str], int], limit: in
 
 
 def _remove_tree(path: Path) -> int:
-    size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     with storage_errors(path, "Give yourself the right to remove it."):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path)
     return size

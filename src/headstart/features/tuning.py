@@ -15,7 +15,8 @@ from headstart.loading import load_openvino
 _WORTH_MEASURING = 60.0
 """Seconds that the pictures must take for a measurement of a few seconds to be paid back."""
 
-_LOOK_SECONDS = 0.2
+_GLANCE_SECONDS = 0.03
+_LOOK_SECONDS = 0.4
 _TURNS = 3
 _FILE = "batches.json"
 
@@ -30,7 +31,7 @@ def load_tuned(model: Path, precision: Precision, pictures: int) -> OpenVINORunt
     """
     known = _recall(model.parent).get(_machine(precision))
     runtime = OpenVINORuntime(model, precision, pixels=True, batch=known)
-    if known is not None or pictures * _seconds_a_picture(runtime, _LOOK_SECONDS) < _WORTH_MEASURING:
+    if known is not None or pictures * _seconds_a_picture(runtime, _GLANCE_SECONDS) < _WORTH_MEASURING:
         return runtime
     best = _fastest(model, precision, runtime)
     _remember(model.parent, _machine(precision), best.batch)
@@ -41,7 +42,7 @@ def _fastest(model: Path, precision: Precision, guessed: OpenVINORuntime) -> Ope
     """Of a few sizes around the guessed one; they take turns, since processors change their speed all the time."""
     sizes = {max(1, min(BATCH, guessed.batch * factor)) for factor in (1 / 4, 4)} - {guessed.batch}
     tried = [guessed, *(OpenVINORuntime(model, precision, pixels=True, batch=int(size)) for size in sorted(sizes))]
-    turns = [[_seconds_a_picture(runtime, 2 * _LOOK_SECONDS) for runtime in tried] for _ in range(_TURNS)]
+    turns = [[_seconds_a_picture(runtime, _LOOK_SECONDS) for runtime in tried] for _ in range(_TURNS)]
     return tried[int(np.argmin(np.median(turns, axis=0)))]
 
 

@@ -18,7 +18,27 @@ import numpy as np
 
 from headstart.errors import RecipeError, nearest
 from headstart.models import nano
-from headstart.models.sizes import native_size
+
+_NATIVE_SIZES = {
+    "inception_v3": 299,
+    "inception_resnet_v2": 299,
+    "xception": 299,
+    "nasnet_large": 331,
+    "efficientnet_b1": 240,
+    "efficientnet_b2": 260,
+    "efficientnet_b3": 300,
+    "efficientnet_b4": 380,
+    "efficientnet_b5": 456,
+    "efficientnet_b6": 528,
+    "efficientnet_b7": 600,
+    "efficientnet_v2_b1": 240,
+    "efficientnet_v2_b2": 260,
+    "efficientnet_v2_b3": 300,
+    "efficientnet_v2_s": 384,
+    "efficientnet_v2_m": 480,
+    "efficientnet_v2_l": 480,
+}
+_USUAL_SIZE = 224
 
 # The widths that the networks come in besides 1.0: the choices of `alpha` that have ImageNet weights.
 _WIDTHS = {
@@ -103,12 +123,12 @@ class Backbone:
 @cache
 def backbones() -> dict[str, Backbone]:
     """All backbones by name, sorted."""
-    found = {"nano": Backbone("nano", nano.Nano, native_size("nano"), packaged=True)}
+    found = {"nano": Backbone("nano", nano.Nano, nano.SIZE, packaged=True)}
     for class_name, constructor in vars(keras.applications).items():
         if not inspect.isfunction(constructor) or "include_top" not in inspect.signature(constructor).parameters:
             continue
         name = _canonical(class_name)
-        size = native_size(name)
+        size = _NATIVE_SIZES.get(name, _USUAL_SIZE)
         found[name] = Backbone(name, constructor, size)
         for width in _WIDTHS.get(name, ()):
             wider = f"{name}_{width:g}"

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from headstart.errors import DataError
-from headstart.features.ahead import Ahead, Known
 from headstart.features.convert import PROBE_PICTURES, FrozenRuntime, choose_runtime
 from headstart.features.extract import Extraction, extract, hash_pictures, load_pictures
 from headstart.features.store import Store
@@ -67,8 +66,6 @@ class Keeper:
         decode: how they are decoded.
         store: where features are kept.
         show: whether to draw progress bars.
-        ahead: what was done with the pictures before, until they are first asked for.
-        key: what the frozen part that they first go through is remembered by, if by anything.
         extracted: pictures that went through a frozen part so far, each view counted.
         reused: pictures whose features were there already, each view counted.
     """
@@ -78,8 +75,6 @@ class Keeper:
     decode: DecodeRecipe
     store: Store
     show: bool
-    ahead: Ahead | None = None
-    key: str | None = None
     extracted: int = 0
     reused: int = 0
     _known: dict[str, FrozenRuntime] = field(default_factory=dict)
@@ -107,10 +102,12 @@ class Keeper:
             StorageError: if the store cannot be written.
         """
         chosen = [picture.path for picture in self.listing.pictures] if paths is None else list(paths)
-        if view is None and paths is None:
-            features = self._keep_all(frozen, chosen)
-        else:
-            features = self._extract(frozen, chosen, view)
+        label = "extracting features" if view is None else f"extracting view {view.number + 1}"
+        with bar(label, len(chosen), "pictures", self.show) as advance:
+            space = self.store.space(self._identity(frozen, view), self._about(frozen, view))
+            load = partial(frozen.runtime.load, pictures=len(chosen))
+            given = (chosen, self.decode, load, space, self.store.stat_cache, advance, view)
+            features = extract(*given, frozen.runtime.batch)
         if self.recipe.strict and features.quarantined:
             first = features.quarantined[0]
             raise DataError(
@@ -120,38 +117,6 @@ class Keeper:
         self.extracted += features.extracted
         self.reused += features.reused
         return features
-
-    def _keep_all(self, frozen: Frozen, paths: Sequence[str]) -> Extraction:
-        """Go on from what was done ahead, and remember how, so that more can be done ahead next time."""
-        ahead, self.ahead = self.ahead, None
-        identity = self._identity(frozen, None)
-        if self.key is not None:
-            model = frozen.runtime.converted
-            where = "" if model is None else model.relative_to(self.store.root).as_posix()
-            Known(identity, self._about(frozen, None), where, frozen.runtime.identity.precision).remember(
-                self.store, self.key
-            )
-            self.key = None
-        done = None if ahead is None else ahead.extraction(identity)
-        if done is not None and len(done.digests) + len(done.quarantined) == len(paths):
-            return done
-        features = self._extract(frozen, paths, None, ahead)
-        if done is not None:
-            features.extracted += done.extracted
-            features.reused -= done.extracted
-        return features
-
-    def _extract(
-        self, frozen: Frozen, paths: Sequence[str], view: View | None, ahead: Ahead | None = None
-    ) -> Extraction:
-        label = "extracting features" if view is None else f"extracting view {view.number + 1}"
-        with bar(label, len(paths), "pictures", self.show) as advance:
-            space = self.store.space(self._identity(frozen, view), self._about(frozen, view))
-            load = partial(frozen.runtime.load, pictures=len(paths))
-            given = (paths, self.decode, load, space, self.store.stat_cache, advance, view)
-            if ahead is None or ahead.decode != self.decode:
-                return extract(*given, frozen.runtime.batch)
-            return extract(*given, frozen.runtime.batch, ahead.take)
 
     def how_many_views(self, asked: Views, frozen: Frozen, pictures: int) -> Views:
         """Decide between kept and streamed views by the room on disk, where the recipe leaves it open."""
