@@ -22,7 +22,8 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def forgotten(model):
+def forgotten(model, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     yield
     (model.parent / "batches.json").unlink(missing_ok=True)
 
@@ -31,6 +32,12 @@ def test_a_batch_fills_the_cache_and_no_more(model):
     # 30 x 30 x 512 values of four bytes are 1.8 MB, of which two fit into 4 MB.
     assert OpenVINORuntime(model, pixels=True).batch == 2
     assert OpenVINORuntime(model, pixels=True, at_most=1).batch == 1
+
+
+def test_every_core_has_a_batch(model, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 32)
+    assert OpenVINORuntime(model, pixels=True).batch == 1
+    assert OpenVINORuntime(model, pixels=True, at_most=128).batch == 2
 
 
 def test_few_pictures_are_not_worth_a_measurement(model, monkeypatch):

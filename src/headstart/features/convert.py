@@ -48,6 +48,9 @@ BF16_TOLERANCE = 0.005
 
 PROBE_PICTURES = 8
 
+_CORES_FOR_A_BATCH = 8
+"""More cores are given more pictures at once, so that each has some."""
+
 MODEL_FILE = "model.xml"
 
 Asked = Literal["auto", "f32", "bf16"]
@@ -110,7 +113,7 @@ class FrozenRuntime:
             return PixelsRuntime()
         if self.converted is None or self.identity.name != OPENVINO:
             return KerasRuntime(self.model, min(self.batch, at_most or self.batch))
-        return load_tuned(self.converted, self.identity.precision, pictures)
+        return load_tuned(self.converted, self.identity.precision, pictures, min(self.batch, at_most or self.batch))
 
 
 def choose_runtime(
@@ -149,7 +152,8 @@ def choose_runtime(
     if precision == "auto" and findings.bf16_error is None and cpu_computes_bf16():
         findings = replace(findings, bf16_error=_bf16_error(converted, samples()))
         _remember(folder, findings)
-    return FrozenRuntime(openvino_identity(_choose_precision(precision, findings)), converted, frozen)
+    batch = BATCH * max(1, (os.cpu_count() or 1) // _CORES_FOR_A_BATCH)
+    return FrozenRuntime(openvino_identity(_choose_precision(precision, findings)), converted, frozen, batch)
 
 
 def why_not_converted() -> str | None:

@@ -5,6 +5,7 @@ This module imports neither before a runtime is made, so that a bundle can be us
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,6 +101,11 @@ class OpenVINORuntime:
         at_most: rows that it will be given at once, where they are few; more would be filled up in vain.
         pixels: whether the one input takes uint8 pixels rather than float32.
         batch: rows per run; by default as many as fit into the cache.
+
+    Attributes:
+        batch: rows per run.
+        side_by_side: how many such batches run at the same time.
+        shape: of one row of the first input.
     """
 
     def __init__(
@@ -118,7 +124,8 @@ class OpenVINORuntime:
             steps.input().tensor().set_element_type(openvino.Type.u8)
             graph = steps.build()
         _reshape(graph, 1)
-        self.batch = min(batch or rows_in_cache(graph), at_most)
+        share = max(1, at_most // (os.cpu_count() or 1))  # so that no core is left without a batch
+        self.batch = min(batch, at_most) if batch else min(rows_in_cache(graph), share)
         _reshape(graph, self.batch)
         hint = "THROUGHPUT" if at_most > self.batch else "LATENCY"
         settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": hint}
@@ -126,6 +133,7 @@ class OpenVINORuntime:
         self._outputs = range(len(graph.outputs))
         self._queue = openvino.AsyncInferQueue(core.compile_model(graph, "CPU", settings))
         self._queue.set_callback(self._take)
+        self.side_by_side = len(self._queue)
         self._one_at_a_time = Lock()
 
     def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
