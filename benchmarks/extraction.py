@@ -15,6 +15,7 @@ in Markdown: medians over the slices; nothing else should run on the machine mea
 """
 
 import argparse
+import importlib
 import itertools
 import os
 import statistics
@@ -229,7 +230,10 @@ def main() -> None:
     arguments = options.parse_args()
     from headstart.loading import load_keras
 
-    load_keras("a benchmark", trains=arguments.plain)  # TensorFlow is there only for whom it is measured
+    if arguments.plain:  # TensorFlow as it is by itself, before headstart chooses anything for it
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        importlib.import_module("keras")
+    load_keras("a benchmark", trains=arguments.plain)
     cv2.setNumThreads(1)
     report, rows = Report("extraction"), []
     for name in arguments.backbones.split(","):

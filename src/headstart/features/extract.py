@@ -160,14 +160,17 @@ def _computed(
         pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
         return [str(picture.digest) for picture in batch], runtime(pixels)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="frozen") as pool:
-        waiting: deque[Future[tuple[list[str], Arrays]]] = deque()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="frozen")
+    waiting: deque[Future[tuple[list[str], Arrays]]] = deque()
+    try:
         for batch in batches:
             waiting.append(pool.submit(run, batch))
             if len(waiting) > _BATCHES_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:  # whoever interrupts it waits for one batch and no more
+        pool.shutdown(cancel_futures=True)
 
 
 def load_pictures(
