@@ -174,3 +174,25 @@ def test_keras_on_openvino_computes_what_it_computes_on_tensorflow(name, tmp_pat
         subprocess.run([sys.executable, "-c", FEATURES, *arguments], check=True, env=variables, capture_output=True)
     expected, found = (np.load(tmp_path / f"{backend}.npy") for backend in ("tensorflow", "openvino"))
     assert np.abs(found - expected).max() / np.abs(expected).max() < 1e-3
+
+
+def test_bad_data_is_refused_before_keras_is_imported(tmp_path):
+    arguments = ["train", str(tmp_path / "none"), "--out", str(tmp_path / "run")]
+    done = subprocess.run([sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "none" in done.stderr.splitlines()[0]
+    assert "keras" not in json.loads(done.stderr.splitlines()[-1])
+
+
+def test_what_keras_was_imported_without_can_be_imported_afterwards():
+    code = (
+        "import sys\n"
+        "from headstart.loading import load_keras\n"
+        "load_keras('a test', trains=False)\n"
+        "print('pandas' in sys.modules, 'sklearn' in sys.modules)\n"
+        "import scipy.signal, sklearn\n"
+        "print(scipy.signal.get_window('boxcar', 2), sklearn.__name__)"
+    )
+    variables = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables)
+    assert done.stdout.splitlines() == ["False False", "[1. 1.] sklearn"], done.stderr
