@@ -9,12 +9,23 @@ from pathlib import Path
 
 from machine import Spent, in_turn, spent
 from pictures import some_of
-from report import Report, table
+from report import Report, parser, table
 
 Command = Callable[[str, argparse.Namespace], list[str]]
 """Makes a command of the data and the options; headstart's ends in `--out`."""
 
 COLD, WARM = "headstart, cold", "headstart, warm"
+
+
+def options(text: str | None, backbone: str, weights: str, runs: int) -> argparse.ArgumentParser:
+    """The options that both trainings have, with their defaults."""
+    made = parser(text)
+    made.add_argument("data")
+    made.add_argument("--backbone", default=backbone)
+    made.add_argument("--weights", default=weights, choices=["imagenet", "none"])
+    made.add_argument("--runs", type=int, default=runs)
+    made.add_argument("--pictures", type=int, metavar="N", help="Take about so many of DATA's only.")
+    return made
 
 
 def measure(name: str, what: str, plain: Command, own: Command, epochs: int, arguments: argparse.Namespace) -> Report:

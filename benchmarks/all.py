@@ -2,10 +2,10 @@
 
     KERAS_HOME=... python benchmarks/all.py DATA [--quick] [--only extraction,memory] [--out build/bench]
 
-DATA holds train/ and val/ with a few hundred JPEG files or more. It takes 30 to 40 minutes on two cores; --quick takes
-a few minutes and only shows that everything runs. A part that fails is named at the end and the others go on; the exit
-code is 1 then. Prints one table of ratios, each measured in one run against its reference, and writes results.json and
-results.md with what lies behind them. Nothing else should run on the machine meanwhile.
+DATA holds train/ and val/ with a few hundred JPEG files or more. It takes the better part of an hour on two cores;
+--quick takes a few minutes and only shows that everything runs. A part that fails is named at the end and the others go
+on; the exit code is 1 then. Prints one table of ratios, each measured in one run against its reference, and writes
+results.json and results.md with what lies behind them. Nothing else should run on the machine meanwhile.
 """
 
 import argparse

@@ -10,24 +10,18 @@ rounds; nothing else should run on the machine meanwhile.
 
 import argparse
 
-from against_keras import measure
+from against_keras import measure, options
 from machine import headstart, script
-from report import parser
 
 
 def main() -> None:
     """Measure and print."""
-    options = parser(__doc__)
-    options.add_argument("data")
-    options.add_argument("--backbone", default="inception_v3")
-    options.add_argument("--weights", default="none", choices=["imagenet", "none"])
-    options.add_argument("--unfreeze", type=int, default=34)
-    options.add_argument("--epochs", type=int, default=5)
-    options.add_argument("--mixed-precision", default="auto", choices=["auto", "on", "off"])
-    options.add_argument("--precision", default="auto", choices=["auto", "f32", "bf16"])
-    options.add_argument("--runs", type=int, default=1)
-    options.add_argument("--pictures", type=int, metavar="N", help="Take about so many of DATA's only.")
-    arguments = options.parse_args()
+    made = options(__doc__, "inception_v3", "none", runs=1)
+    made.add_argument("--unfreeze", type=int, default=34)
+    made.add_argument("--epochs", type=int, default=5)
+    made.add_argument("--mixed-precision", default="auto", choices=["auto", "on", "off"])
+    made.add_argument("--precision", default="auto", choices=["auto", "f32", "bf16"])
+    arguments = made.parse_args()
     what = f"{arguments.backbone} `last:{arguments.unfreeze}`, weights {arguments.weights}"
     measure("finetune", what, _plain, _headstart, arguments.epochs, arguments).publish(arguments.out)
 

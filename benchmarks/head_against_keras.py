@@ -8,20 +8,13 @@ table in Markdown: medians of seconds, and of the ratios of the rounds; nothing 
 
 import argparse
 
-from against_keras import measure
+from against_keras import measure, options
 from machine import headstart, script
-from report import parser
 
 
 def main() -> None:
     """Measure and print."""
-    options = parser(__doc__)
-    options.add_argument("data")
-    options.add_argument("--backbone", default="mobilenet_0.25")
-    options.add_argument("--weights", default="imagenet", choices=["imagenet", "none"])
-    options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--pictures", type=int, metavar="N", help="Take about so many of DATA's only.")
-    arguments = options.parse_args()
+    arguments = options(__doc__, "mobilenet_0.25", "imagenet", runs=3).parse_args()
     what = f"{arguments.backbone}, weights {arguments.weights}, `--strategy head`"
     measure("head", what, _plain, _headstart, 5, arguments).publish(arguments.out)
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from machine import headstart, script, spent
-from pictures import grow, jpegs
-from report import Ratio, Report, figure, parser, ratio, table
+from pictures import grow, jpegs, options
+from report import Ratio, Report, figure, ratio, table
 
 COLD, AGAIN, MORE, START = "cold", "nothing new", "1 % more", "start-up"
 BEFORE_AGAIN, BEFORE_MORE = "start-up around nothing new", "start-up around 1 % more"
@@ -70,14 +70,10 @@ def rows(name: str, rounds: list[dict[str, float]], report: Report) -> list[list
 
 def main() -> None:
     """Measure and print."""
-    options = parser(__doc__)
-    options.add_argument("data")
-    options.add_argument("--pictures", type=int, default=2000)
-    options.add_argument("--backbone", default="nano")
-    options.add_argument("--weights", default="imagenet")
-    options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--folder", help="For pictures and stores.  [default: a temporary one]")
-    arguments = options.parse_args()
+    made = options(__doc__)
+    made.add_argument("--pictures", type=int, default=2000)
+    made.add_argument("--rounds", type=int, default=3)
+    arguments = made.parse_args()
     sources = jpegs(arguments.data)
     report = Report("incremental")
     found: dict[str, list[dict[str, float]]] = {}

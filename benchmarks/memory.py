@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 from machine import Spent, headstart, script, spent
-from pictures import grow, jpegs
-from report import Report, figure, numbers, parser, table
+from pictures import grow, jpegs, options
+from report import Report, figure, numbers, table
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, dict[int, Spent]]:
@@ -39,13 +39,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, dict[int, Spent]]:
 
 def main() -> None:
     """Measure and print."""
-    options = parser(__doc__)
-    options.add_argument("data")
-    options.add_argument("--counts", default="1000,10000")
-    options.add_argument("--backbone", default="nano")
-    options.add_argument("--weights", default="imagenet")
-    options.add_argument("--folder", help="For pictures and stores.  [default: a temporary one]")
-    arguments = options.parse_args()
+    made = options(__doc__)
+    made.add_argument("--counts", default="1000,10000")
+    arguments = made.parse_args()
     found = measure(arguments)
     counts = sorted(next(iter(found.values())))
     fewest, most = counts[0], counts[-1]

@@ -1,11 +1,24 @@
 """Folders of as many pictures as a benchmark wants, made from those of a given folder."""
 
+import argparse
 import random
 import shutil
 from collections import defaultdict
 from pathlib import Path
 
+from report import parser
+
 _START, _COMMENT = b"\xff\xd8", b"\xff\xfe"
+
+
+def options(text: str | None) -> argparse.ArgumentParser:
+    """The options of benchmarks that want many pictures."""
+    made = parser(text)
+    made.add_argument("data")
+    made.add_argument("--backbone", default="nano")
+    made.add_argument("--weights", default="imagenet")
+    made.add_argument("--folder", help="For pictures and stores.  [default: a temporary one]")
+    return made
 
 
 def with_comment(jpeg: bytes, text: str) -> bytes:

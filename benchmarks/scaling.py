@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from machine import Spent, headstart, spent
-from pictures import grow, jpegs
+from pictures import grow, jpegs, options
 from plot import Panel, Series, drawn
-from report import Report, numbers, parser, table
+from report import Report, numbers, table
 
 COLD, WARM = "cold", "warm"
 
@@ -128,15 +128,11 @@ def plotted(found: dict[tuple[int, str], list[Spent]], lines: dict[str, Line], t
 
 def main() -> None:
     """Measure, print and draw."""
-    options = parser(__doc__)
-    options.add_argument("data")
-    options.add_argument("--counts", default="1000,3000,10000,30000")
-    options.add_argument("--backbone", default="nano")
-    options.add_argument("--weights", default="imagenet")
-    options.add_argument("--runs", type=int, default=1)
-    options.add_argument("--folder", help="For pictures and stores.  [default: a temporary one]")
-    options.add_argument("--plot", metavar="FILE", help="Draw it as SVG.")
-    arguments = options.parse_args()
+    made = options(__doc__)
+    made.add_argument("--counts", default="1000,3000,10000,30000")
+    made.add_argument("--runs", type=int, default=1)
+    made.add_argument("--plot", metavar="FILE", help="Draw it as SVG.")
+    arguments = made.parse_args()
     found = measure(arguments)
     report = Report("scaling")
     title = f"{arguments.backbone}, solved head"

@@ -15,6 +15,7 @@ FLOORS = [
     "loading",
     "texts",
     "progress",
+    "threads",
     "specs",
     "recipe",
     "images",

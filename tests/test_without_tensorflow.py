@@ -184,6 +184,16 @@ def test_bad_data_is_refused_before_keras_is_imported(tmp_path):
     assert "keras" not in json.loads(done.stderr.splitlines()[-1])
 
 
+def test_a_bad_recipe_is_refused_in_one_line_also_before_keras_is_imported(tmp_path):
+    (tmp_path / "data").mkdir()
+    arguments = ["train", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--label-pattern", "no label in it"]
+    done = subprocess.run([sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: ")
+    assert "label" in done.stderr.splitlines()[0]
+    assert "Traceback" not in done.stderr
+
+
 def test_what_keras_was_imported_without_can_be_imported_afterwards():
     code = (
         "import sys\n"

@@ -20,8 +20,9 @@ def start(recipe: Recipe, show: bool, trains: bool = True) -> Run:
         InputError: if anything that was given cannot be used.
         MissingExtraError: if Keras is not installed.
     """
+    early = "keras" not in sys.modules and not recipe.problems()
     # Only Keras knows the names of ImageNet's classes.
-    listing = None if "keras" in sys.modules or recipe.extend_imagenet else listed(recipe)
+    listing = listed(recipe) if early and not recipe.extend_imagenet else None
     load_keras("training", trains)
     from headstart.pipeline import train
 

@@ -217,10 +217,17 @@ class Recipe:
         Raises:
             RecipeError: with one sentence for each problem.
         """
-        problems = [*self._wrong_names(backbones), *self._wrong_texts(), *self._wrong_numbers()]
-        problems = problems or list(self._contradictions())
-        if problems:
+        if problems := self.problems(backbones):
             raise RecipeError(problems)
+
+    def problems(self, backbones: Collection[str] | None = None) -> list[str]:
+        """What is wrong, one sentence each.
+
+        Args:
+            backbones: the names in the registry; None leaves backbones alone, whose names only Keras knows.
+        """
+        problems = [*self._wrong_names(backbones), *self._wrong_texts(), *self._wrong_numbers()]
+        return problems or list(self._contradictions())
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, for bundles."""
@@ -235,9 +242,9 @@ class Recipe:
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 yield f"{field.name} is {value!r}; {wanted} is needed."
 
-    def _wrong_names(self, backbones: Collection[str]) -> Iterator[str]:
+    def _wrong_names(self, backbones: Collection[str] | None) -> Iterator[str]:
         for name in self.backbones:
-            if name not in backbones:
+            if backbones is not None and name not in backbones:
                 yield f"unknown backbone {name!r}; {nearest(name, backbones)}"
         if len(set(self.backbones)) < len(self.backbones):
             yield f"backbone {self.backbone!r} names one twice."

@@ -1,9 +1,7 @@
 """Frozen part times pictures: once, where the store keeps what it gives; anew, where every epoch has its own views."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import cpu_count
@@ -22,6 +20,7 @@ from headstart.images.pictures import Quarantined
 from headstart.images.places import Stat, read_file, size_of, stat_of
 from headstart.images.views import View
 from headstart.progress import Advance
+from headstart.threads import in_order
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ _Known = tuple[Stat, str]
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A file that was looked at: without a digest if it cannot be used, without pixels if these are not wanted."""
+    """A file that was looked at; without a digest if it cannot be used, without pixels if these are not wanted."""
 
     path: str
     digest: str | None = None
@@ -160,17 +159,7 @@ def _computed(
         pixels = np.stack([picture.pixels for picture in batch if picture.pixels is not None])
         return [str(picture.digest) for picture in batch], runtime(pixels)
 
-    pool = ThreadPoolExecutor(1, thread_name_prefix="frozen")
-    waiting: deque[Future[tuple[list[str], Arrays]]] = deque()
-    try:
-        for batch in batches:
-            waiting.append(pool.submit(run, batch))
-            if len(waiting) > _BATCHES_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:  # whoever interrupts it waits for one batch and no more
-        pool.shutdown(cancel_futures=True)
+    return in_order(run, batches, workers=1, ahead=_BATCHES_AHEAD, name="frozen")
 
 
 def load_pictures(
@@ -319,18 +308,7 @@ def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[
 def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded], ahead: int = 2 * BATCH) -> Iterator[_Loaded]:
     """Load files on threads, a bounded number ahead, and give them in the order they came."""
     workers = cpu_count() or 1
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        waiting: deque[Future[_Loaded]] = deque()
-        try:
-            for path in paths:
-                waiting.append(pool.submit(load, path))
-                if len(waiting) > ahead + workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return in_order(load, paths, workers, ahead + workers, "decode")
 
 
 def in_batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:

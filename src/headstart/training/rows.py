@@ -1,15 +1,14 @@
 """Features that are read by row: a head is chosen on a sample of them in memory, and fitted on all, piece by piece."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from headstart.features.extract import Extraction
+from headstart.threads import in_order
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -74,20 +73,6 @@ def in_pieces(rows: np.ndarray, size: int = 4096) -> list[np.ndarray]:
 
 
 def on_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """What a function gives for each item, in order, whichever is done first.
-
-    Items are taken on the calling thread, and only a few before the result of the first is asked for.
-    """
+    """`in_order` on all cores; only a few items are taken before the result of the first is asked for."""
     workers = min(os.cpu_count() or 1, _MOST_AHEAD)
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return in_order(function, items, workers, workers)
