@@ -25,6 +25,7 @@ FLOORS = [
     "workplace",
     "training",
     "bundle",
+    "explaining",
     "submission",
     "auditing",
     "handover",
