@@ -107,7 +107,7 @@ def _losses(halves: Halves, maps: np.ndarray, classes: np.ndarray) -> np.ndarray
 def _starts(side: int, most: int) -> np.ndarray:
     """Where each of at most so many equal parts of a side begins."""
     parts = min(side, most)
-    return np.arange(parts) * side // parts
+    return np.asarray(np.arange(parts) * side // parts)
 
 
 def _without_places(maps: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
