@@ -107,14 +107,14 @@ def _losses(halves: Halves, maps: np.ndarray, classes: np.ndarray) -> np.ndarray
 def _starts(side: int, most: int) -> np.ndarray:
     """Where each of at most so many equal parts of a side begins."""
     parts = min(side, most)
-    return np.asarray(np.arange(parts) * side // parts)
+    return np.arange(parts) * side // parts
 
 
 def _without_places(maps: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Averages of maps of which one place after the other has become the average, `(n * places, channels)`."""
     averages = maps.mean((1, 2), keepdims=True)
     missing = np.add.reduceat(np.add.reduceat(averages - maps, rows, axis=1), columns, axis=2)
-    changed = averages + missing / math.prod(maps.shape[1:3])
+    changed: np.ndarray = averages + missing / math.prod(maps.shape[1:3])
     return changed.reshape(-1, maps.shape[3])
 
 
