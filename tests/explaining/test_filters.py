@@ -33,7 +33,7 @@ def test_what_is_found_a_batch_at_a_time_is_what_is_there(opened):
     run, inside, paths, shown = opened
     layer = inside.layer("conv_1")
     found = telling_channels(run, inside, layer, paths, channels=10, examples=5)
-    (maps,) = inside.giving([layer])(shown)
+    (maps,) = inside.giving([layer], 70)(shown)
     answers = run.probabilities(shown).argmax(1)
     good = [path for path in paths if "broken" not in path]
     assert sorted(channel.number for channel in found) == list(range(10))
@@ -41,7 +41,6 @@ def test_what_is_found_a_batch_at_a_time_is_what_is_there(opened):
         strongest = maps[..., channel.number].max((1, 2))
         order = np.argsort(-strongest, kind="stable")[:5]
         assert [place.path for place in channel.places] == [good[i] for i in order]
-        np.testing.assert_allclose([place.value for place in channel.places], strongest[order], rtol=1e-4)
         row, column = np.unravel_index(maps[order[0], :, :, channel.number].argmax(), (8, 8))
         assert (channel.places[0].row, channel.places[0].column) == ((row + 0.5) / 8, (column + 0.5) / 8)
         averages = maps[..., channel.number].mean((1, 2)).astype(float)
@@ -75,9 +74,9 @@ def test_without_a_picture_there_is_nothing_to_show(opened, tmp_path):
 
 def test_crops_lie_around_their_place_and_inside_the_picture():
     recipe = DecodeRecipe(100, 100)
-    assert crop(Place("", 0.5, 0.5, 1), 21, recipe) == (slice(40, 61), slice(40, 61))
-    assert crop(Place("", 0.0, 1.0, 1), 21, recipe) == (slice(0, 21), slice(79, 100))
-    assert crop(Place("", 0.5, 0.1, 1), 400, recipe) == (slice(30, 70), slice(0, 40))
+    assert crop(Place("", 0.5, 0.5), 21, recipe) == (slice(40, 61), slice(40, 61))
+    assert crop(Place("", 0.0, 1.0), 21, recipe) == (slice(0, 21), slice(79, 100))
+    assert crop(Place("", 0.5, 0.1), 400, recipe) == (slice(30, 70), slice(0, 40))
 
 
 def test_the_first_filters_are_those_of_the_first_convolution():

@@ -91,6 +91,11 @@ class Canvas:
         self._draw.rectangle((left, top, left + width - 1, top + height - 1), outline=colour, width=2)
 
 
+def in_short(path: str) -> str:
+    """A picture's name with that of its folder, which often is its class."""
+    return "/".join(Path(path).parts[-2:])
+
+
 def check_png(out: Path) -> Path:
     """Make sure, before anything is computed, that a PNG may be written to a place. One from here is replaced.
 

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
-from headstart.explaining.canvas import SOFT, Canvas
+from headstart.explaining.canvas import SOFT, Canvas, in_short
 from headstart.explaining.draw import coloured, overlay
 from headstart.explaining.eigencam import principal
-from headstart.explaining.inside import Inside
+from headstart.explaining.inside import Inside, neighbourhoods
 
 _CHANNELS = 4
 _MOST_LAYERS = 6
@@ -24,7 +25,7 @@ class Stage:
         layer: its name.
         shape: rows, columns and channels of its maps.
         whole: float32 `(rows, columns)`, 0 to 1, what most of its activation goes into (Eigen-CAM).
-        channels: numbers of the channels that differ most between places, the most first.
+        channels: numbers of the channels that differ most from one neighbourhood of places to another, most first.
         maps: float32 `(channels, rows, columns)`, theirs, each from 0 to 1 between its least and its most.
     """
 
@@ -42,15 +43,16 @@ def stages(inside: Inside, pixels: np.ndarray) -> list[Stage]:
         inside: the network.
         pixels: uint8 RGB `(height, width, 3)`.
     """
-    last_of = {tuple(layer.output.shape[1:3]): layer for layer in inside.with_maps()}
+    made = [layer for layer in inside.with_maps() if not isinstance(layer, keras.layers.ZeroPadding2D)]
+    last_of = {tuple(layer.output.shape[1:3]): layer for layer in made}
     layers = sorted(last_of.values(), key=lambda layer: -layer.output.shape[1] * layer.output.shape[2])[-_MOST_LAYERS:]
-    found = inside.giving(layers)(pixels[None])
+    found = inside.giving(layers, 1)(pixels[None])
     return [_stage(layer.name, maps) for layer, maps in zip(layers, found, strict=True)]
 
 
 def _stage(name: str, maps: np.ndarray) -> Stage:
     rows, columns, width = maps.shape[1:]
-    chosen = np.argsort(-maps[0].std((0, 1)), kind="stable")[:_CHANNELS]
+    chosen = np.argsort(-neighbourhoods(maps)[0].std((0, 1)), kind="stable")[:_CHANNELS]
     picked = maps[0, :, :, chosen]
     least, most = picked.min((1, 2), keepdims=True), picked.max((1, 2), keepdims=True)
     stretched = (picked - least) / np.where(most > least, most - least, 1)
@@ -68,9 +70,9 @@ def in_depth(path: str, pixels: np.ndarray, found: list[Stage]) -> Canvas:
     columns = len(found) + 1
     canvas = Canvas(columns * (_SIDE + _GAP) + _GAP, (1 + _CHANNELS) * (_SIDE + _LINE + 4) + 3 * _LINE + _GAP)
     top = 2 * _LINE + 8
-    canvas.text(path, _GAP, _LINE, _SIDE, 13)
+    canvas.text(in_short(path), _GAP, _LINE, _SIDE, 13)
     canvas.picture(pixels, _GAP, top, _SIDE)
-    for line, words in enumerate(("above: what most of a layer's", "activation goes into", "", *_LEGEND)):
+    for line, words in enumerate(("above: what most of the", "layer's activation goes into", "", *_LEGEND)):
         canvas.text(words, _GAP, top + _SIDE + 10 + line * _LINE, _SIDE, 12, SOFT)
     for number, stage in enumerate(found, start=1):
         left = _GAP + number * (_SIDE + _GAP)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from headstart.explaining.inside import Inside, scaled
+from headstart.features.runtime import BATCH
 
 
 class EigenCam:
@@ -19,7 +20,7 @@ class EigenCam:
     """
 
     def __init__(self, inside: Inside, layer: Any):
-        self._give = inside.giving([layer])
+        self._give = inside.giving([layer], BATCH)
 
     def __call__(self, pixels: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """See `headstart.explaining.explain.Method`; classes play no part."""

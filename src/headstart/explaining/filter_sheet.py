@@ -12,10 +12,11 @@ from headstart.explaining.receptive import Field
 from headstart.features.extract import load_pictures
 from headstart.images.decode import DecodeRecipe
 
-_SIDE = 120
+_SIDE = 104
 _GAP = 14
 _LINE = 19
 _FILTER = 48
+_COLUMNS = 2
 _LARGEST_CROP = 0.4
 """Of a side of the picture. Fields of deep layers are larger than the picture; what counts is their middle (Luo et al.,
 Understanding the effective receptive field in deep convolutional neural networks, NIPS 2016)."""
@@ -37,12 +38,13 @@ def in_examples(
         DataError: if a picture has become unreadable since it was looked at.
     """
     examples = max(len(channel.places) for channel in channels)
-    width = max(examples * (_SIDE + _GAP) + _GAP, 12 * (_FILTER + 4) + 2 * _GAP)
+    column = max(examples * (_SIDE + 6) + 2 * _GAP, 380)
+    width = min(len(channels), _COLUMNS) * column + _GAP
     per_row = (width - 2 * _GAP) // (_FILTER + 4)
     filter_rows = 0 if filters is None else -(-len(filters[1]) // per_row)
     above = filter_rows * (_FILTER + 4) + (_LINE + _GAP if filters else 0)
     each = _LINE + 2 * _SIDE + 4 + _GAP
-    canvas = Canvas(width, _GAP + above + _LINE + 8 + len(channels) * each)
+    canvas = Canvas(width, _GAP + above + _LINE + 8 + -(-len(channels) // _COLUMNS) * each)
     top = _GAP
     if filters is not None:
         canvas.text(f"{filters[0]}: its {len(filters[1])} filters; grey is nothing", _GAP, top, width - 2 * _GAP, 14)
@@ -51,9 +53,9 @@ def in_examples(
     seen = f"a place sees {field.size} px" if field.size < decode.height else "a place sees all of the picture"
     canvas.text(f"{layer}: where channels are most active; {seen}", _GAP, top, width - 2 * _GAP, 14)
     top += _LINE + 8
-    for channel in channels:
-        _channel(canvas, channel, field, decode, top)
-        top += each
+    for number, channel in enumerate(channels):
+        row, place = divmod(number, _COLUMNS)
+        _channel(canvas, channel, field, decode, _GAP + place * column, top + row * each)
     return canvas
 
 
@@ -65,22 +67,22 @@ def _filters(canvas: Canvas, filters: np.ndarray, per_row: int, top: int) -> Non
         canvas.picture(colours, _GAP + left, top + below, _FILTER, smooth=False)
 
 
-def _channel(canvas: Canvas, channel: Channel, field: Field, decode: DecodeRecipe, top: int) -> None:
+def _channel(canvas: Canvas, channel: Channel, field: Field, decode: DecodeRecipe, left: int, top: int) -> None:
     words = f"channel {channel.number}, most for {channel.label} (answers explain {channel.explained:.0%} of it)"
-    canvas.text(words, _GAP, top, 5 * (_SIDE + _GAP), 13, SOFT)
+    canvas.text(words, left, top, 370, 13, SOFT)
     pictures = load_pictures([place.path for place in channel.places], decode)
     for number, (place, (_, pixels)) in enumerate(zip(channel.places, pictures, strict=True)):
+        here = left + number * (_SIDE + 6)
         if not isinstance(pixels, np.ndarray):
             raise DataError(f"{place.path} could be decoded a moment ago and cannot be any more: {pixels.reason}")
-        left = _GAP + number * (_SIDE + _GAP)
-        canvas.picture(pixels, left, top + _LINE, _SIDE)
+        canvas.picture(pixels, here, top + _LINE, _SIDE)
         rows, columns = crop(place, field.size, decode)
         scale = _SIDE / max(decode.height, decode.width)
         at = partial(_scaled, scale)
         canvas.frame(
-            left + at(columns.start), top + _LINE + at(rows.start), at(_length(columns)), at(_length(rows)), WARM
+            here + at(columns.start), top + _LINE + at(rows.start), at(_length(columns)), at(_length(rows)), WARM
         )
-        canvas.picture(pixels[rows, columns], left, top + _LINE + _SIDE + 4, _SIDE)
+        canvas.picture(pixels[rows, columns], here, top + _LINE + _SIDE + 4, _SIDE)
 
 
 def crop(place: Place, size: int, decode: DecodeRecipe) -> tuple[slice, slice]:

@@ -14,11 +14,13 @@ import numpy as np
 from headstart.bundle import Run
 from headstart.errors import DataError
 from headstart.evaluation.evaluate import of_both_classes
-from headstart.explaining.inside import Inside
+from headstart.explaining.inside import Inside, neighbourhoods
 from headstart.features.extract import in_batches, load_pictures
 from headstart.images.pictures import Quarantined
 from headstart.models.graph import trace
 from headstart.progress import bar
+
+_TIE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,11 @@ class Place:
         path: the picture.
         row: from the upper edge, as a share of the picture, 0 to 1.
         column: from the left edge, as a share of the picture, 0 to 1.
-        value: of the channel there.
     """
 
     path: str
     row: float
     column: float
-    value: float
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _looked_at(
     run: Run, inside: Inside, layer: Any, paths: Sequence[str]
 ) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
     """Pictures that can be decoded, their maps, and the numbers of the classes that the network takes them for."""
-    give = inside.giving([layer], with_probabilities=True)
+    give = inside.giving([layer], len(paths), with_probabilities=True)
     for batch in in_batches(load_pictures(paths, run.decode_recipe)):
         good = [(path, content) for path, content in batch if not isinstance(content, Quarantined)]
         if good:
@@ -121,7 +121,10 @@ def _looked_at(
 
 
 class _Best:
-    """For every channel the pictures with the highest maxima so far."""
+    """For every channel the pictures with the highest maxima so far.
+
+    Many places may share a maximum, because ReLU6 ends there: among these counts what is around them, and the picture.
+    """
 
     def __init__(self, width: int, examples: int):
         self._values = np.full((width, examples), -np.inf, np.float32)
@@ -132,7 +135,8 @@ class _Best:
     def add(self, maps: np.ndarray, first: int) -> None:
         """Look at more pictures, the first of which has the number `first`."""
         self._shape = maps.shape[1:3]
-        flat = maps.reshape(len(maps), -1, maps.shape[3])
+        scores = maps + _TIE * (neighbourhoods(maps) + maps.mean((1, 2), keepdims=True))
+        flat = scores.reshape(len(maps), -1, maps.shape[3])
         spots = flat.argmax(1).T
         pictures = np.broadcast_to(np.arange(first, first + len(maps)), spots.shape)
         values = np.concatenate([self._values, flat.max(1).T], 1)
@@ -148,7 +152,7 @@ class _Best:
         for value, picture, spot in found:
             if np.isfinite(value):
                 row, column = divmod(int(spot), columns)
-                yield Place(paths[picture], (row + 0.5) / rows, (column + 0.5) / columns, float(value))
+                yield Place(paths[picture], (row + 0.5) / rows, (column + 0.5) / columns)
 
 
 class _Moments:

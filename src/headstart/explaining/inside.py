@@ -1,6 +1,8 @@
 """The network of a RUN opened up: its layers by name or number, and the maps that they give."""
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,7 +10,8 @@ import numpy as np
 
 from headstart.bundle import Run
 from headstart.errors import RecipeError
-from headstart.features.runtime import KerasRuntime
+from headstart.features.convert import export_openvino
+from headstart.features.runtime import BATCH, OPENVINO, KerasRuntime, OpenVINORuntime, Runtime
 from headstart.models.layers import number_among
 
 _BEFORE_THE_BACKBONE = ("preprocess", "standardise")
@@ -61,16 +64,23 @@ class Inside:
             )
         return layer
 
-    def giving(self, layers: Sequence[Any], with_probabilities: bool = False) -> KerasRuntime:
+    def giving(self, layers: Sequence[Any], pictures: int, with_probabilities: bool = False) -> Runtime:
         """What turns pixels, uint8 `(n, height, width, 3)`, into the outputs of layers, float32.
 
         Args:
             layers: which.
+            pictures: how many it will be shown.
             with_probabilities: whether the model's own output comes last.
         """
         outputs = [layer.output for layer in layers]
         outputs += [self.model.output] if with_probabilities else []
-        return KerasRuntime(keras.Model(self.model.input, outputs), traced=False)
+        model = keras.Model(self.model.input, outputs)
+        if keras.config.backend() != OPENVINO:
+            return KerasRuntime(model, traced=pictures > BATCH)
+        with tempfile.TemporaryDirectory(prefix="headstart-") as folder:  # else it would be compiled for every batch
+            file = Path(folder) / "inside.xml"
+            export_openvino(model, file)
+            return OpenVINORuntime(file, at_most=min(pictures, BATCH), pixels=True)
 
 
 def _gives_maps(layer: Any) -> bool:
@@ -92,3 +102,18 @@ def scaled(maps: np.ndarray) -> np.ndarray:
     positive = np.maximum(maps, 0)
     most = positive.max((1, 2), keepdims=True)
     return np.asarray(positive / np.where(most > 0, most, 1), np.float32)
+
+
+def neighbourhoods(maps: np.ndarray) -> np.ndarray:
+    """The average of every place and those around it, 3x3, the edges being repeated: what is there, without noise.
+
+    Args:
+        maps: `(n, rows, columns, channels)`.
+
+    Returns:
+        The same shape.
+    """
+    rows = np.pad(maps, ((0, 0), (1, 1), (0, 0), (0, 0)), "edge")
+    rows = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    columns = np.pad(rows, ((0, 0), (0, 0), (1, 1), (0, 0)), "edge")
+    return np.asarray((columns[:, :, :-2] + columns[:, :, 1:-1] + columns[:, :, 2:]) / 9)

@@ -5,7 +5,7 @@ from itertools import islice
 
 import numpy as np
 
-from headstart.explaining.canvas import INK, LINE, SOFT, WARM, Canvas
+from headstart.explaining.canvas import INK, LINE, SOFT, WARM, Canvas, in_short
 from headstart.explaining.draw import coloured
 from headstart.explaining.explain import TITLES, Explanation
 
@@ -32,7 +32,7 @@ def in_detail(explanation: Explanation, top: int = 5) -> Canvas:
     height = max(_SIDE, len(named) * (_LINE + _BAR + 10) + 8)
     canvas = Canvas(3 * _SIDE + 4 * _GAP, height + 2 * _GAP + 3 * _LINE)
     first, second, third = (_GAP + number * (_SIDE + _GAP) for number in range(3))
-    canvas.text(explanation.path, first, 10, 2 * _SIDE + _GAP, 15)
+    canvas.text(in_short(explanation.path), first, 10, 2 * _SIDE + _GAP, 15)
     canvas.picture(explanation.pixels, first, _GAP + _LINE, _SIDE)
     canvas.picture(explanation.overlay, second, _GAP + _LINE, _SIDE)
     _bars(canvas, explanation, named, third, _GAP + _LINE)
@@ -55,7 +55,7 @@ def in_grid(explanations: Sequence[Explanation]) -> Canvas:
         canvas.picture(explanation.pixels, left, top, _SMALL)
         canvas.picture(explanation.overlay, left + _SMALL, top, _SMALL)
         canvas.text(f"{explanation.label} {explanation.probability:.3f}", left, top + _SMALL + 4, 2 * _SMALL, 14)
-        canvas.text(explanation.path, left, top + _SMALL + 4 + _LINE, 2 * _SMALL, 12, SOFT)
+        canvas.text(in_short(explanation.path), left, top + _SMALL + 4 + _LINE, 2 * _SMALL, 12, SOFT)
     bottom = rows * cell_height + _GAP
     _scale(canvas, _GAP, bottom)
     left = _GAP + _SCALE + 120
