@@ -13,7 +13,7 @@ MOST_ON_A_SHEET = 60
 """Pictures on one contact sheet."""
 
 _GAP = 16
-_SIDE = 320
+_SIDE = 256
 _SMALL = 160
 _COLUMNS = 4
 _LINE = 20
