@@ -116,7 +116,7 @@ def _row(found: "Explanation", file: Path, top: int) -> dict[str, Any]:
 
 
 def _draw_depth(run: "Run", pictures: Sequence[str], out: str | None, show: bool) -> dict[str, Any]:
-    from headstart.explaining.canvas import check_png, write_png
+    from headstart.explaining.canvas import check_png, in_short, write_png
     from headstart.features.extract import load_pictures
     from headstart.images.pictures import Quarantined
     from headstart.images.sources import list_any
@@ -135,7 +135,7 @@ def _draw_depth(run: "Run", pictures: Sequence[str], out: str | None, show: bool
         from headstart.explaining.inside import Inside
 
         found = stages(Inside(run), pixels)
-        write_png(in_depth(first, pixels, found), file, {"Title": "from layer to layer", "Source": first})
+        write_png(in_depth(first, pixels, found), file, {"Title": "from layer to layer", "Source": in_short(first)})
     layers = [{"layer": stage.layer, "shape": stage.shape, "channels": stage.channels} for stage in found]
     return {"pictures": [{"path": first, "layers": layers, "out": str(file)}], "quarantined": []}
 

@@ -36,7 +36,8 @@ def heatmaps(run: Run, pixels: np.ndarray, classes: np.ndarray) -> np.ndarray | 
     Where the last feature map is averaged before the head, each place of it is replaced by that average, and the head
     run again. For a linear head and two classes that gives the class activation map above its mean; for other heads it
     is the exact answer to the same question. Where no average is, places of the map that the frozen part gives are
-    replaced, or squares of the picture, at most 8x8 of them, each of which costs a run of the layers behind.
+    replaced, or squares of the picture, at most 8x8 of them, each of which costs a run of the layers behind: of the
+    whole network where squares are replaced, as for several networks side by side.
 
     Args:
         run: the RUN.

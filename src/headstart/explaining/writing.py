@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from headstart.errors import RecipeError, RunError
-from headstart.explaining.canvas import check_png, write_png
+from headstart.explaining.canvas import check_png, in_short, write_png
 from headstart.explaining.explain import TITLES, Explanation
 from headstart.explaining.sheets import MOST_ON_A_SHEET, in_detail, in_grid
 
@@ -90,4 +90,4 @@ def _stem(path: str) -> str:
 
 
 def _about(explanation: Explanation) -> dict[str, str]:
-    return {"Title": f"{TITLES[explanation.method]}, {explanation.layer}", "Source": explanation.path}
+    return {"Title": f"{TITLES[explanation.method]}, {explanation.layer}", "Source": in_short(explanation.path)}
