@@ -24,6 +24,7 @@ FLOORS = [
     "evaluation",
     "workplace",
     "training",
+    "run_files",
     "bundle",
     "submission",
     "auditing",

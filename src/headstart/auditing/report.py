@@ -10,11 +10,11 @@ import cv2
 from jinja2 import Environment, StrictUndefined
 
 from headstart.auditing.findings import SHOWN, Audit, Check, Finding, Pictured
-from headstart.bundle import write_csv
 from headstart.errors import storage_errors
 from headstart.images.decode import DecodeRecipe, UndecodableError, decode, measure
 from headstart.images.places import read_file
 from headstart.progress import bar
+from headstart.run_files import write_csv
 from headstart.texts import printable
 from headstart.workplace import check_place
 
