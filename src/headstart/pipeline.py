@@ -12,7 +12,15 @@ import keras
 from headstart.bundle import Run
 from headstart.errors import DataError, RecipeError, RunError
 from headstart.features.store import Store
-from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
+from headstart.handover import (
+    check_models,
+    write_history,
+    write_metrics,
+    write_models,
+    write_provenance,
+    write_tables,
+    write_usual,
+)
 from headstart.images.dataset import check_shares
 from headstart.images.decode import DecodeRecipe
 from headstart.images.given import listed, shares_of
@@ -28,6 +36,7 @@ from headstart.models.standardise import Standardisation
 from headstart.progress import waiting
 from headstart.recipe import Recipe
 from headstart.specs import HeadSpec, parse_head
+from headstart.training.calibrating import calibrate
 from headstart.training.keeping import Keeper
 from headstart.training.session import Session
 from headstart.training.strategies import Outcome, as_saved, run_strategy
@@ -64,6 +73,8 @@ def train(recipe: Recipe, show: bool = False, listing: Listing | None = None) ->
         keras.utils.set_random_seed(recipe.seed)
         session = _open_session(begun, _keeper(begun.recipe, listing, store, show), shares, place)
         outcome = as_saved(session, run_strategy(session, begun.model, begun.head))
+        if recipe.calibrate:
+            outcome = replace(outcome, kept=calibrate(session, outcome.kept))
         with waiting("writing and checking the run", show):
             _hand_over(recipe, session, outcome, place, started)
     return Run(recipe.out or run)
@@ -182,6 +193,7 @@ def _hand_over(recipe: Recipe, session: Session, outcome: Outcome, place: Workpl
         write_models(folder, model, kept.cut)
         checked = check_models(folder, data.side("val"), kept.probabilities["val"], decode, kept.cut)
         write_tables(folder, data, outcome, left_out)
+        write_usual(folder, data, kept.cut)
         write_provenance(folder, session, outcome)
         counts = {
             "pictures": len(data.examples) + len(left_out),

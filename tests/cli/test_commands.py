@@ -317,7 +317,7 @@ def test_as_a_process_it_keeps_stdout_for_the_answer_and_stderr_clean(finished, 
     assert done.stderr == ""
     picture = finished / "data" / "blue" / "1.png"
     done = headstart_command("predict", tmp_path / "run", picture, "--format", "csv", HEADSTART_STORE=store)
-    assert done.stdout.splitlines()[0] == "path,place,label,probability"
+    assert done.stdout.splitlines()[0] == "path,place,label,probability,note"
     assert done.stderr == ""
 
 

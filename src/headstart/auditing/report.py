@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from headstart.auditing.findings import SHOWN, Audit, Check, Finding, Pictured
-from headstart.bundle import write_csv
 from headstart.errors import storage_errors
 from headstart.pages import read_template, thumbnail
 from headstart.progress import bar
+from headstart.run_files import write_csv
 from headstart.workplace import check_place
 
 PAGE = "audit.html"

@@ -119,6 +119,7 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
     "precision", PrecisionChoice, "Of the frozen part; auto: bf16 on accelerators, else if it changes hardly anything."
 )
 @click.option("--strict", is_flag=True, help="Refuse files that cannot be decoded instead of leaving them out.")
+@click.option("--calibrate", is_flag=True, help="Make the model say how sure it can be, by the validation pictures.")
 @json_option
 def train(
     data: str | None,
@@ -184,6 +185,14 @@ def print_result(metrics: dict[str, Any]) -> None:
     print_figures(metrics, "validation")
     if metrics["chosen_on_these_pictures"]:
         say("Chosen on these pictures (when to stop, what to keep), so the figures flatter the model a little.")
+    if "temperature" in metrics:
+        say(
+            "Calibrated on these pictures with a temperature of {}: calibration error {} before, {} on held-out folds.",
+            *(
+                f"{metrics[name]:.3f}"
+                for name in ("temperature", "calibration_error_without", "calibration_error_held_out")
+            ),
+        )
     if "accuracy_f32" in metrics:
         say("Computed in bf16; model.keras in f32: accuracy {}.", f"{metrics['accuracy_f32']:.4f}")
     if "accuracy_bf16" in metrics:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headstart.bundle import Run
-from headstart.errors import RunError
 from headstart.images.pictures import SIDE_NAMES, Side
-from headstart.judged import ODD_NAMES
+from headstart.run_files import ODD_NAMES, damaged
 from headstart.texts import active
 
 Rows = list[dict[str, str]]
@@ -70,7 +69,7 @@ def read_split(run: Run, examples: int) -> Split:
             if row["digest"] in held_out:
                 alike.setdefault(row["digest"], []).append(member)
     except KeyError:
-        raise _damaged(run.path / "splits.csv") from None
+        raise damaged(run.path / "splits.csv") from None
     shared = [members for members in alike.values() if any(member.side == "train" for member in members)]
     return Split(counts, {name: [member for _, member in found] for name, found in sampled.items()}, shared)
 
@@ -87,7 +86,7 @@ def read_history(run: Run) -> dict[str, list[dict[str, float]]]:
             values = {name: float(value) for name, value in row.items() if name != "stage" and value}
             found.setdefault(row["stage"], []).append(values)
     except (KeyError, ValueError):
-        raise _damaged(run.path / "history.csv") from None
+        raise damaged(run.path / "history.csv") from None
     return found
 
 
@@ -100,7 +99,7 @@ def read_quarantine(run: Run) -> list[tuple[str, str]]:
     try:
         return [(active(row["path"]), active(row["reason"])) for row in _rows(run, "quarantine.csv")]
     except KeyError:
-        raise _damaged(run.path / "quarantine.csv") from None
+        raise damaged(run.path / "quarantine.csv") from None
 
 
 def _rows(run: Run, name: str) -> Iterator[dict[str, str]]:
@@ -108,11 +107,7 @@ def _rows(run: Run, name: str) -> Iterator[dict[str, str]]:
         with open(run.path / name, newline="", encoding="utf-8", errors=ODD_NAMES) as file:
             for row in csv.DictReader(file):
                 if None in row or None in row.values():  # more or fewer cells than the header has
-                    raise _damaged(run.path / name)
+                    raise damaged(run.path / name)
                 yield row
     except (OSError, csv.Error):
-        raise _damaged(run.path / name) from None
-
-
-def _damaged(path: Path) -> RunError:
-    return RunError(f"{path} is damaged or cannot be read. Copy the whole RUN once more, or train it again.")
+        raise damaged(run.path / name) from None
