@@ -27,6 +27,7 @@ FLOORS = [
     "training",
     "run_files",
     "bundle",
+    "explaining",
     "submission",
     "auditing",
     "reporting",

@@ -96,7 +96,7 @@ class OpenVINORuntime:
     with.
 
     Args:
-        model: the `.xml` file; its `.bin` lies beside it.
+        model: the `.xml` file; its `.bin` lies beside it. Or a graph of OpenVINO's, which is changed.
         precision: of the arithmetic; inputs and outputs stay what they are.
         at_most: rows that it will be given at once, where they are few; more would be filled up in vain.
         pixels: whether the one input takes uint8 pixels rather than float32.
@@ -110,7 +110,7 @@ class OpenVINORuntime:
 
     def __init__(
         self,
-        model: Path,
+        model: Any,
         precision: Precision = "f32",
         at_most: int = BATCH,
         pixels: bool = False,
@@ -118,7 +118,7 @@ class OpenVINORuntime:
     ):
         openvino = load_openvino()
         core = openvino.Core()
-        graph = core.read_model(model)
+        graph = core.read_model(model) if isinstance(model, Path) else model
         if pixels:
             steps = openvino.preprocess.PrePostProcessor(graph)
             steps.input().tensor().set_element_type(openvino.Type.u8)

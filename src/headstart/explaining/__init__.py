@@ -1,0 +1,1 @@
+"""What a classifier looks at: heat maps over pictures, what its filters respond to."""
