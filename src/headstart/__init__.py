@@ -12,6 +12,7 @@ first used, and need `headstart[train]`.
 """
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.auditing.findings import SHOWN, Audit
@@ -44,6 +45,7 @@ __all__ = [
     "evaluate",
     "join",
     "load",
+    "report",
     "resume",
     "split",
     "train",
@@ -160,6 +162,33 @@ def evaluate(run: str | os.PathLike[str] | Run, data: str | os.PathLike[str]) ->
     """Compare what a RUN says of labelled pictures with their labels; see `Run.evaluate`."""
     opened = run if isinstance(run, Run) else Run(run)
     return opened.evaluate(data)
+
+
+def report(
+    run: str | os.PathLike[str] | Run,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Path:
+    """Draw the page of a RUN anew: whether to trust it, why it errs, what to try next.
+
+    Args:
+        run: the RUN, or its folder.
+        out: the file to write; None for `report.html` in the RUN.
+        data: where its pictures are now; None for where they were in training.
+        progress: whether to draw a progress bar on a terminal.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: if there is no such RUN, a table of it is damaged, or the page cannot be written.
+    """
+    from headstart.reporting.report import write_report
+
+    opened = run if isinstance(run, Run) else Run(run)
+    return write_report(opened, out, None if data is None else os.fspath(data), show=progress)
 
 
 def _recipe(data: str | os.PathLike[str], choices: dict[str, Any]) -> Recipe:

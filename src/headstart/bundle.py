@@ -9,6 +9,7 @@
     RUN/splits.csv          every picture: path, label, side, digest
     RUN/predictions.csv     the probabilities of every validation and test picture, by path
     RUN/quarantine.csv      the files that were left out, and why
+    RUN/report.html         all of it to look at
 
     RUN/checkpoints/        the best weights of each stage that was fitted
     RUN/tensorboard/        its logs

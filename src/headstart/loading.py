@@ -152,7 +152,7 @@ def require_audit(what: str) -> None:
     Raises:
         MissingExtraError: if it is not.
     """
-    if any(find_spec(name) is None for name in ("imagehash", "cleanlab", "jinja2", "sklearn", "scipy")):
+    if any(find_spec(name) is None for name in ("imagehash", "cleanlab", "sklearn", "scipy")):
         raise MissingExtraError(what, "audit")
 
 

@@ -35,6 +35,7 @@ from headstart.models.imagenet import imagenet_classifier, imagenet_labels
 from headstart.models.standardise import Standardisation
 from headstart.progress import waiting
 from headstart.recipe import Recipe
+from headstart.reporting.report import report_training
 from headstart.specs import HeadSpec, parse_head
 from headstart.training.calibrating import calibrate
 from headstart.training.keeping import Keeper
@@ -207,3 +208,4 @@ def _hand_over(recipe: Recipe, session: Session, outcome: Outcome, place: Workpl
             "run": recipe.out or str(place.path),
         }
         write_metrics(folder, session.recipe, model, data, outcome, counts | checked | cost)
+        report_training(folder, recipe.out or str(place.path))

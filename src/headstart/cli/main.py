@@ -17,6 +17,7 @@ from headstart.cli.evaluate import evaluate
 from headstart.cli.layers import layers
 from headstart.cli.output import INTERRUPTED
 from headstart.cli.predict import predict
+from headstart.cli.report import report
 from headstart.cli.train import train
 from headstart.errors import HeadstartError
 from headstart.texts import printable
@@ -78,5 +79,5 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-for command in (audit, train, evaluate, predict, layers, backbones, cache, demo):
+for command in (audit, train, evaluate, predict, report, layers, backbones, cache, demo):
     cli.add_command(command)

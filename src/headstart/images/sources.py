@@ -136,9 +136,7 @@ def named_below(
         root, _ = _root_and_sides(existing_folder(data), val, test)
         return {"train": root, "val": root, "test": root}
     places: dict[Side, str | os.PathLike[str]] = {"train": data, "val": val or data, "test": test or data}
-    return {
-        side: Path(place).parent if is_table(place) else existing_folder(place) for side, place in places.items()
-    }
+    return {side: Path(place).parent if is_table(place) else existing_folder(place) for side, place in places.items()}
 
 
 def _refuse_pattern(table: object, pattern: str | None) -> None:

@@ -11,9 +11,9 @@ from headstart.bundle import Run
 from headstart.errors import RunError
 from headstart.evaluation.evaluate import Figures, figures
 from headstart.images.pictures import Side
-from headstart.run_files import Judged
 from headstart.recipe import Recipe
 from headstart.reporting.tables import Split, read_history, read_quarantine, read_split
+from headstart.run_files import Judged
 from headstart.texts import active
 
 EXAMPLES = 6

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from headstart.evaluation.calibration import reliability
+from headstart.evaluation.calibration import Bin, reliability
 from headstart.evaluation.ranking import precision_recall_curve, roc_curve
 from headstart.evaluation.selective import coverage_curve
 from headstart.reporting.gathered import Panel
@@ -24,6 +24,7 @@ _MOST_ROWS = 25  # of its table
 _TICKS = 5
 
 Range = tuple[float, float]
+Point = TypeVar("Point")
 _SHARE: Range = (0.0, 1.0)
 
 
@@ -149,10 +150,7 @@ def reliability_plot(panel: Panel) -> Plot:
     """How often it is right against how sure it is, in bins of confidence."""
     bins = [one for one in reliability(panel.judged.probabilities, panel.judged.labels) if one.n]
     canvas = _Canvas(_SHARE, _SHARE)
-    bars = tuple(
-        Bar(canvas.x(one.low), canvas.y(one.accuracy or 0), canvas.x(one.high) - canvas.x(one.low), _height(canvas, one.accuracy))
-        for one in bins
-    )
+    bars = tuple(Bar(canvas.x(one.low), canvas.y(one.accuracy or 0), *_size(canvas, one)) for one in bins)
     points = ((one.confidence or 0.0, one.accuracy or 0.0) for one in bins)
     return Plot(
         "reliability",
@@ -233,11 +231,12 @@ def _table(points: Sequence[tuple[float, float]]) -> tuple[tuple[str, ...], ...]
     return tuple((_number(x), _number(y)) for x, y in _thinned(points, _MOST_ROWS))
 
 
-def _height(canvas: _Canvas, value: float | None) -> float:
-    return round(canvas.y(0) - canvas.y(value or 0), 1)
+def _size(canvas: _Canvas, one: Bin) -> tuple[float, float]:
+    """Width and height of the bar of a bin."""
+    return round(canvas.x(one.high) - canvas.x(one.low), 1), round(canvas.y(0) - canvas.y(one.accuracy or 0), 1)
 
 
-def _thinned[Point](points: Sequence[Point], most: int) -> list[Point]:
+def _thinned(points: Sequence[Point], most: int) -> list[Point]:
     """So many of the points, the first and the last among them."""
     if len(points) <= most:
         return list(points)

@@ -4,7 +4,6 @@ import csv
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from headstart.bundle import Run

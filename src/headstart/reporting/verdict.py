@@ -12,7 +12,7 @@ from headstart.reporting.commands import audit_command, changed_command
 from headstart.reporting.gathered import Gathered, Panel
 from headstart.texts import short
 
-Tone = Literal["good", "care", "bad"]
+Tone = Literal["good", "note", "care", "bad"]
 
 WIDE = 0.10
 """An interval of the accuracy that is wider than this leaves open what the model is worth."""
@@ -45,7 +45,7 @@ class Remark(NamedTuple):
     """One thing to know.
 
     Attributes:
-        tone: whether it speaks for the model, asks for care, or forbids to rely on it.
+        tone: whether it speaks for the model, says something of it, asks for care, or forbids to rely on it.
         text: a sentence or two.
     """
 
@@ -70,7 +70,7 @@ class Verdict:
     """What to think of a model.
 
     Attributes:
-        tone: the worst of those of `trust`.
+        tone: `good`, or the worst of those of `trust` if that is `care` or `bad`.
         headline: the same in a few words.
         summary: how often it is right, and how sure that is.
         trust: what speaks for and against its figures.
@@ -88,6 +88,7 @@ class Verdict:
 
 _HEADLINES: dict[Tone, str] = {
     "good": "Its figures can be trusted",
+    "note": "Its figures can be trusted",
     "care": "To be used with care",
     "bad": "Not to be relied on yet",
 }
@@ -162,20 +163,19 @@ def _of_the_data(found: Gathered) -> Iterator[Remark]:
     shared = sum(sum(member.side != "train" for member in members) for members in found.split.shared)
     judged = sum(panel.figures.n for panel in found.panels.values())
     if shared:
-        tone: Tone = "bad" if shared > LEAKY * judged else "care"
+        matters = shared > LEAKY * judged
         yield Remark(
-            tone,
-            f"{_count(shared, 'picture')} it is judged by {_was(shared)} trained on, too: on those it is no wonder that "
-            "it is right.",
+            "bad" if matters else "note",
+            f"{_count(shared, 'picture')} it is judged by {_was(shared)} trained on, too: "
+            + ("on those it is no wonder that it is right." if matters else "too few to matter here."),
         )
     few = [name for name, figures in found.cleanest.figures.per_class.items() if 0 < figures.n < FEW]
     if few:
         listed = ", ".join(f"“{short(name)}”" for name in few[:3]) + (f" and {len(few) - 3} more" * (len(few) > 3))
         yield Remark("care", f"Fewer than {FEW} {_kind(found.cleanest)} pictures of {listed}: no verdict on these.")
     if found.quarantined:
-        yield Remark(
-            "care", f"{_count(len(found.quarantined), 'file')} could not be used and {_was(len(found.quarantined))} left out."
-        )
+        count = len(found.quarantined)
+        yield Remark("care", f"{_count(count, 'file')} could not be used and {_was(count)} left out.")
 
 
 def _of_calibration(panel: Panel) -> Iterator[Remark]:
@@ -183,24 +183,25 @@ def _of_calibration(panel: Panel) -> Iterator[Remark]:
     if n < ENOUGH_TO_CALIBRATE:
         return
     if error > UNCALIBRATED:
-        more = "surer than it should be" if panel.mean_confidence > panel.figures.accuracy else "less sure than it could be"
+        is_vain = panel.mean_confidence > panel.figures.accuracy
+        more = "surer than it should be" if is_vain else "less sure than it could be"
         yield Remark("care", f"Its probabilities are off by {error:.3f} on average: it is {more}.")
     else:
-        yield Remark("good", f"When it says 0.9 it is right about 9 times in 10 (calibration error {error:.3f}).")
+        yield Remark("good", f"Its probabilities can be taken at their word (calibration error {error:.3f}).")
 
 
 def _errors(found: Gathered) -> Iterator[Remark]:
     panel = found.val
     wrong = panel.figures.n - panel.right
     if not wrong:
-        yield Remark("good", "It makes no mistake on the validation pictures; look for duplicates before you believe it.")
+        yield Remark("note", "It makes no mistake on the validation pictures. Are they really others?")
         return
     yield from _of_confusions(found, wrong)
     yield from _of_confidence(panel, wrong)
     if found.suspects:
         yield Remark(
             "care",
-            f"{_count(len(found.suspects), 'picture')} may have a wrong label; if so, the mistakes are not all its own.",
+            f"{_count(len(found.suspects), 'picture')} may have a wrong label, so not all mistakes need be its own.",
         )
     yield from _of_fitting(found)
 
@@ -236,7 +237,7 @@ def _of_confusions(found: Gathered, wrong: int) -> Iterator[Remark]:
 def _of_confidence(panel: Panel, wrong: int) -> Iterator[Remark]:
     sure = sum(case.probability > SURE for case in panel.mistakes)
     yield Remark(
-        "care" if sure else "good",
+        "care" if sure else "note",
         f"{sure:,} of {wrong:,} mistakes were made with more than {SURE:.0%} confidence."
         if sure
         else f"No mistake was made with more than {SURE:.0%} confidence.",
@@ -244,11 +245,11 @@ def _of_confidence(panel: Panel, wrong: int) -> Iterator[Remark]:
     second = panel.figures.top_k.get("2")
     if second is not None:
         rescued = round((second - panel.figures.accuracy) * panel.figures.n)
-        yield Remark("good", f"In {rescued:,} of {wrong:,} mistakes the second most probable class is the true one.")
+        yield Remark("note", f"In {rescued:,} of {wrong:,} mistakes the second most probable class is the true one.")
     abstention = abstain_for(panel.judged.probabilities, panel.judged.labels, PRECISE)
     if abstention is not None and panel.figures.accuracy < PRECISE:
         yield Remark(
-            "good",
+            "note",
             f"Asked to answer only from a confidence of {abstention.threshold:.2f} on, it answers "
             f"{abstention.coverage:.0%} of the pictures and has {abstention.precision:.1%} of these right.",
         )
@@ -318,7 +319,8 @@ def _steps_to_be_better(found: Gathered) -> Iterator[Step]:
 
 
 def _reach(panel: Panel) -> float:
-    return max(panel.figures.accuracy_high - panel.figures.accuracy, panel.figures.accuracy - panel.figures.accuracy_low)
+    figures = panel.figures
+    return max(figures.accuracy_high - figures.accuracy, figures.accuracy - figures.accuracy_low)
 
 
 def _kind(panel: Panel) -> str:
