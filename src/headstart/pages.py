@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,6 +36,7 @@ class Thumbnail(NamedTuple):
     height: int
 
 
+@lru_cache
 def read_template(path: Path) -> "Template":
     """A template for HTML in which every value is escaped, and none may be missing; `short` is known in it."""
     from jinja2 import Environment, StrictUndefined

@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-_VOID = ("meta", "img", "br", "image", "use", "line", "rect", "polyline")
+_VOID = ("meta", "img", "br", "image", "use", "line", "rect", "polyline", "circle")
 
 
 class Page(HTMLParser):

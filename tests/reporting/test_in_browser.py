@@ -130,8 +130,8 @@ def test_every_picture_that_is_shown_is_drawn(visit, made):
     seen.page.locator(".matrix button").first.click()
     assert seen.page.locator("dialog[open] svg.picture").count() > 0
     sizes = seen.page.evaluate(
-        "[...document.querySelectorAll('main svg.picture, dialog[open] svg.picture')].map(s => s.getBoundingClientRect())"
-        ".map(r => [r.width, r.height])"
+        "[...document.querySelectorAll('main svg.picture, dialog[open] svg.picture')]"
+        ".map(each => each.getBoundingClientRect()).map(box => [box.width, box.height])"
     )
     assert all(width > 20 and height > 20 for width, height in sizes)
     assert seen.page.locator(".none").count() == 0

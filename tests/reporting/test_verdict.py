@@ -52,7 +52,7 @@ def test_one_that_may_be_no_better_than_the_most_frequent_class_is_not(make):
     verdict = judge(said(make, *rows))
     assert (verdict.tone, verdict.headline) == ("bad", "Not to be relied on yet")
     assert "no better than naming the most frequent class" in texts(verdict.trust)
-    assert "To say “a” each time would give 0.800." in verdict.summary
+    assert "Always answering “a” would give 0.800." in verdict.summary
 
 
 def test_few_pictures_are_said_to_be_few(make):

@@ -15,7 +15,7 @@ MATRIX = 25
 MISTAKES = 24
 """Mistakes in the gallery, and pictures with a heat map, at most."""
 
-STRIP = 12
+STRIP = 10
 """Pictures of each other kind."""
 
 _PAIRS = 15
@@ -75,7 +75,7 @@ class PairShown(NamedTuple):
     predicted: int
     n: int
     of: int
-    cell: Cell | None
+    cell: Cell
 
 
 class Counted(NamedTuple):

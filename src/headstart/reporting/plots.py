@@ -21,6 +21,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 370, 10, 206
 
 _MOST_POINTS = 200  # of a curve; more cannot be seen
 _MOST_ROWS = 25  # of its table
+_DOTS = 30
 _TICKS = 5
 
 Range = tuple[float, float]
@@ -42,11 +43,13 @@ class Line(NamedTuple):
         name: what it shows; empty for a line that guides the eye.
         kind: `one`, `two` or `guide`, which the page gives looks.
         points: as SVG writes them.
+        dots: the same one by one, where there are so few that each can be seen.
     """
 
     name: str
     kind: str
     points: str
+    dots: tuple[tuple[float, float], ...] = ()
 
 
 class Bar(NamedTuple):
@@ -104,8 +107,9 @@ class _Canvas:
         return round(BOTTOM - (value - low) / (high - low) * (BOTTOM - TOP), 1)
 
     def line(self, name: str, kind: str, points: Iterable[tuple[float, float]]) -> Line:
-        good = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-        return Line(name, kind, " ".join(f"{self.x(x):g},{self.y(y):g}" for x, y in good))
+        good = [(self.x(x), self.y(y)) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+        dots = tuple(good) if name and len(good) <= _DOTS else ()
+        return Line(name, kind, " ".join(f"{x:g},{y:g}" for x, y in good), dots)
 
     def x_ticks(self, whole: bool = False) -> tuple[Tick, ...]:
         return tuple(Tick(self.x(value), text) for value, text in _ticks(*self._x, whole))
@@ -139,7 +143,7 @@ def curves(stage: str, rows: Sequence[Mapping[str, float]]) -> Iterator[Plot]:
         yield Plot(
             f"{stage}-{figure}",
             f"{figure.capitalize()} by epoch",
-            f"{figure.capitalize()} on training and validation pictures after each of {len(known)} epochs.",
+            f"{figure.capitalize()} on training and validation pictures after each epoch.",
             *("epoch", figure, canvas.x_ticks(whole=True), canvas.y_ticks(), lines, ()),
             ("epoch", "training", "validation"),
             table,

@@ -3,9 +3,7 @@
 import logging
 import os
 import shlex
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,15 +84,12 @@ def write_report(
     path = run.path / PAGE if out is None else Path(out)
     with storage_errors(path, _HINT):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{PAGE}-")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with open(handle, "w", encoding="utf-8") as file:
-                file.write(page)
-            os.chmod(temporary, 0o644 & ~_umask())
+            temporary.write_text(page, encoding="utf-8")
             os.replace(temporary, path)
         finally:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -173,7 +168,7 @@ def _page(found: Gathered, album: Album, lists: Mapping[str, list[Case]], listed
         "title": title,
         "where": where,
         "pictures": sum(sum(sides.values()) for sides in found.split.counts.values()),
-        "created": found.run.about.get("created", ""),
+        "created": str(found.run.about.get("created", ""))[:16].replace("T", " "),
         "matrix": layout.matrix_of(found.val, cells),  # before the pairs, whose cells it shades
         "pairs": layout.pairs_of(found.val, cells),
         "test_matrix": None if test is None else layout.matrix_of(test, None),
@@ -272,10 +267,3 @@ def _of_recipe(found: Gathered) -> dict[str, Any]:
         "facts": {name: value for name, value in facts.items() if value},
         "choices": {name: "-" if value is None else value for name, value in found.recipe.to_dict().items()},
     }
-
-
-def _umask() -> int:
-    """What files are not allowed by default; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

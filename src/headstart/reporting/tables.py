@@ -36,11 +36,13 @@ class Split:
         counts: pictures on each side, by class.
         examples: some training pictures of each class, the same ones each time.
         shared: pictures of the same content that are on the training side and on another, together.
+        by_folders: whether the pictures for validation seem to have been given, in a folder with the name of that side.
     """
 
     counts: dict[str, dict[Side, int]] = field(default_factory=dict)
     examples: dict[str, list[Member]] = field(default_factory=dict)
     shared: list[list[Member]] = field(default_factory=list)
+    by_folders: bool = False
 
 
 def read_split(run: Run, examples: int) -> Split:
@@ -58,6 +60,7 @@ def read_split(run: Run, examples: int) -> Split:
     # Digests are as good as random, so the smallest of them are a fair sample, and which does not depend on names.
     held_out = {row["digest"] for row in _rows(run, "splits.csv") if row["side"] != "train"}
     alike: dict[str, list[Member]] = {}
+    by_folders = False
     try:
         for row in _rows(run, "splits.csv"):
             member = Member(active(row["path"]), SIDE_NAMES[row["side"]], active(row["label"]))
@@ -65,12 +68,14 @@ def read_split(run: Run, examples: int) -> Split:
             if member.side == "train":
                 sampled[member.label].append((row["digest"], member))
                 sampled[member.label] = heapq.nsmallest(examples, sampled[member.label])
+            by_folders |= member.side == "val" and member.name.partition("/")[0].lower() in SIDE_NAMES
             if row["digest"] in held_out:
                 alike.setdefault(row["digest"], []).append(member)
     except KeyError:
         raise damaged(run.path / "splits.csv") from None
     shared = [members for members in alike.values() if any(member.side == "train" for member in members)]
-    return Split(counts, {name: [member for _, member in found] for name, found in sampled.items()}, shared)
+    examples_of = {name: [member for _, member in found] for name, found in sampled.items()}
+    return Split(counts, examples_of, shared, by_folders)
 
 
 def read_history(run: Run) -> dict[str, list[dict[str, float]]]:

@@ -32,7 +32,10 @@ APART = 0.10
 """Training and validation accuracy that are further apart than this: it has learned pictures by heart."""
 
 TELLING = 0.25
-"""A confusion that is more than this share of all mistakes says something."""
+"""A confusion that is more than this share of all mistakes says something; of two classes there are but two, so"""
+
+TELLING_OF_TWO = 0.75
+"""then more."""
 
 PRECISE = 0.95
 """The precision for which it is said what answering only when sure comes to."""
@@ -108,7 +111,7 @@ def _summary(found: Gathered) -> str:
     return (
         f"It has {panel.right:,} of {figures.n:,} {_kind(panel)} pictures right: accuracy {figures.accuracy:.4f}, and "
         f"on more pictures like these between {figures.accuracy_low:.3f} and {figures.accuracy_high:.3f} (95 % "
-        f"interval). To say {_quoted(found, most)} each time would give {share:.3f}."
+        f"interval). Always answering {_quoted(found, most)} would give {share:.3f}."
     )
 
 
@@ -208,7 +211,7 @@ def _errors(found: Gathered) -> Iterator[Remark]:
 
 def _of_confusions(found: Gathered, wrong: int) -> Iterator[Remark]:
     panel, pair = found.val, found.val.pairs[0]
-    if pair.n >= max(2, TELLING * wrong):
+    if pair.n >= max(2, (TELLING if len(found.classes) > 2 else TELLING_OF_TWO) * wrong):
         yield Remark(
             "care",
             f"{pair.n:,} of {wrong:,} mistakes are {_quoted(found, pair.true)} taken for "
@@ -282,7 +285,7 @@ def _steps(found: Gathered) -> Iterator[Step]:
 
 def _steps_to_know_more(found: Gathered) -> Iterator[Step]:
     recipe, metrics, figures = found.recipe, found.metrics, found.cleanest.figures
-    own_split = recipe.fold is None and not isinstance(recipe.val, str)
+    own_split = recipe.fold is None and not isinstance(recipe.val, str) and not found.split.by_folders
     if figures.accuracy_high - figures.accuracy_low > WIDE and own_split:
         command = changed_command(recipe)
         if command:
