@@ -34,9 +34,9 @@ def test_pictures_from_elsewhere_are_flagged(familiarity: Familiarity):
     assert (familiarity.shares(cloud(2, 50, at=5)) < familiarity.least_share).all()
 
 
-def test_of_pictures_like_the_training_pictures_about_one_in_a_hundred_is_flagged(familiarity: Familiarity):
+def test_of_pictures_like_the_training_pictures_hardly_more_are_flagged_than_was_promised(familiarity: Familiarity):
     flagged = np.mean(familiarity.shares(cloud(3, 5000)) < familiarity.least_share)
-    assert flagged < 3 * FALSE_ALARMS
+    assert 0 < flagged < 2 * FALSE_ALARMS
 
 
 def test_shares_are_the_ranks_among_validation_pictures(familiarity: Familiarity):

@@ -13,7 +13,7 @@ REFERENCES = 2000
 FEWEST = 20
 """With fewer validation pictures nothing can be said of what is usual."""
 
-FALSE_ALARMS = 0.01
+FALSE_ALARMS = 0.02
 """Share of pictures like the validation pictures that are flagged all the same."""
 
 _NEIGHBOURS = 5
