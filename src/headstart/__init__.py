@@ -12,6 +12,7 @@ first used, and need `headstart[train]`.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from headstart.recipe import Recipe
 from headstart.workplace import unfinished
 
 if TYPE_CHECKING:
+    from headstart.explaining.explain import Explanation, MethodName
     from headstart.folds import CrossValidation
     from headstart.models.backbones import backbones
     from headstart.models.cut import Parts, join, split
@@ -43,6 +45,7 @@ __all__ = [
     "backbones",
     "cross_validate",
     "evaluate",
+    "explain",
     "join",
     "load",
     "report",
@@ -162,6 +165,37 @@ def evaluate(run: str | os.PathLike[str] | Run, data: str | os.PathLike[str]) ->
     """Compare what a RUN says of labelled pictures with their labels; see `Run.evaluate`."""
     opened = run if isinstance(run, Run) else Run(run)
     return opened.evaluate(data)
+
+
+def explain(
+    run: str | os.PathLike[str] | Run,
+    pictures: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    method: "MethodName | None" = None,
+    layer: str | int | None = None,
+    label: str | None = None,
+) -> "list[Explanation]":
+    """Find out which places of pictures speak for a class, as heat maps.
+
+    Args:
+        run: the RUN.
+        pictures: files, and folders of them; those that cannot be decoded are left out.
+        method: `grad-cam`, `eigen-cam` or `occlusion`; None for Grad-CAM where Keras can compute gradients, else
+            occlusion, which needs no Keras.
+        layer: name or number of the layer whose map is looked at; None for the last one.
+        label: the class that is asked about; None for the most probable one of each picture.
+
+    Raises:
+        InputError: if anything that was given cannot be used.
+        MissingExtraError: if Keras is needed and not installed.
+    """
+    from headstart.explaining.explain import Explainer, Explanation
+    from headstart.images.sources import list_any
+
+    given = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
+    paths = [picture.path for picture in list_any(given)]
+    found = Explainer(run if isinstance(run, Run) else Run(run), method, layer, label).stream(paths)
+    return [one for one in found if isinstance(one, Explanation)]
 
 
 def report(

@@ -44,35 +44,38 @@ def averaged(x, classes: int = 2, output: str = "softmax"):
     return layers.Dense(units, output, bias_initializer="normal", name="classifier")(pooled)
 
 
+def write_run(
+    folder: Path, model, trained_from: str, output: str = "softmax", runtime: bool = True, recipe: dict | None = None
+) -> Run:
+    """Write a network as a RUN, with what lies before a layer frozen."""
+    from headstart.features.convert import export_openvino
+    from headstart.models.cut import join, split
+
+    names = [layer.name for layer in model.layers]
+    for number, layer in enumerate(model.layers):
+        layer.trainable = number >= names.index(trained_from)
+    parts = split(model)
+    (folder / "runtime").mkdir(parents=True)
+    join(parts).save(folder / MODEL)
+    if runtime:
+        if len(parts.frozen.layers) > 1:
+            export_openvino(parts.frozen, folder / FROZEN)
+        export_openvino(parts.trainable, folder / TRAINABLE)
+    classes = 2 if output == "sigmoid" else model.outputs[0].shape[-1]
+    about = {
+        "classes": [f"class {number}" for number in range(classes)],
+        "decode": {"height": SIZE, "width": SIZE, "fit": "crop"},
+        "precision": "f32",
+        "output": output,
+        "head": "linear",
+        "runtime": {},
+        "recipe": {"backbone": "small", **(recipe or {})},
+    }
+    write_about(folder, about)
+    return Run(folder)
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Run]:
-    """Write a network as a RUN, with what lies before a layer frozen: `write(model, trained_from="classifier")`."""
-
-    def written(model, trained_from: str, output: str = "softmax", at: str = "run", runtime: bool = True) -> Run:
-        from headstart.features.convert import export_openvino
-        from headstart.models.cut import join, split
-
-        names = [layer.name for layer in model.layers]
-        for number, layer in enumerate(model.layers):
-            layer.trainable = number >= names.index(trained_from)
-        parts = split(model)
-        folder = tmp_path / at
-        (folder / "runtime").mkdir(parents=True)
-        join(parts).save(folder / MODEL)
-        if runtime:
-            if len(parts.frozen.layers) > 1:
-                export_openvino(parts.frozen, folder / FROZEN)
-            export_openvino(parts.trainable, folder / TRAINABLE)
-        classes = 2 if output == "sigmoid" else model.outputs[0].shape[-1]
-        about = {
-            "classes": [f"class {number}" for number in range(classes)],
-            "decode": {"height": SIZE, "width": SIZE, "fit": "crop"},
-            "precision": "f32",
-            "output": output,
-            "head": "linear",
-            "runtime": {},
-        }
-        write_about(folder, about)
-        return Run(folder)
-
-    return written
+    """`write_run` into a new folder: `write(model, trained_from="classifier")`."""
+    return lambda *args, at="run", **options: write_run(tmp_path / at, *args, **options)

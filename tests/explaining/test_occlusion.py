@@ -13,7 +13,7 @@ from tests.explaining.conftest import averaged, build, pixels
 
 def scaled(lost: np.ndarray) -> np.ndarray:
     lost = np.maximum(lost, 0)
-    return lost / lost.max((1, 2), keepdims=True)
+    return lost / np.maximum(lost.max((1, 2), keepdims=True), 1e-12)
 
 
 def odds(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:

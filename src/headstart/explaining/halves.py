@@ -22,13 +22,15 @@ class Halves:
         before: from pixels, uint8 `(n, height, width, 3)`, to maps; None where the pixels themselves are changed.
         after: to what the last softmax or sigmoid takes, float32 `(n, classes)` or `(n, 1)`: from the averages of maps,
             float32 `(n, channels)`, from the maps, or from pixels.
+        place: what it is that is changed, in words.
         pools: whether `after` takes averages.
         channels_first: whether the maps that `before` gives are `(n, channels, rows, columns)`.
     """
 
     before: OpenVINORuntime | None
     after: OpenVINORuntime
-    pools: bool
+    place: str
+    pools: bool = False
     channels_first: bool = False
 
     def maps(self, pixels: np.ndarray) -> np.ndarray:
@@ -86,10 +88,12 @@ def load_halves(run: Run, pictures: int) -> Halves | None:
         cut = _cut_off(frontier)
     else:
         whole = openvino.Model([logits], pixels, "whole")
-        return Halves(None, OpenVINORuntime(whole, run.precision), False)
+        return Halves(None, OpenVINORuntime(whole, run.precision), "the picture")
     before = OpenVINORuntime(openvino.Model([given], pixels, "before"), run.precision, at_most=pictures, pixels=True)
     after = OpenVINORuntime(openvino.Model([logits], [cut], "after"))
-    return Halves(before, after, pooled is not None, pooled is not None and _axes(pooled) == (2, 3))
+    if pooled is None:
+        return Halves(before, after, "the kept feature map")
+    return Halves(before, after, "the last feature map", pools=True, channels_first=_axes(pooled) == (2, 3))
 
 
 def _join(files: list[Path]) -> tuple[list[Any], Any, Any] | None:

@@ -55,11 +55,12 @@ def heatmaps(run: Run, pixels: np.ndarray, classes: np.ndarray) -> np.ndarray | 
     if len(pixels) != len(classes) or not len(pixels):
         raise DataError(f"{len(pixels)} pictures and {len(classes)} classes; one class for each picture is needed.")
     halves = load_halves(run, len(pixels))
-    if halves is None:
-        return None
-    pictures = _few_at_once(pixels, halves)
-    losses = [_losses(halves, part, classes[where]) for where, part in pictures]
-    return np.concatenate(losses)
+    return None if halves is None else occluded(halves, pixels, classes)
+
+
+def occluded(halves: Halves, pixels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The same for a network that has been cut already."""
+    return np.concatenate([_losses(halves, maps, classes[where]) for where, maps in _few_at_once(pixels, halves)])
 
 
 def log_odds(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -94,11 +95,11 @@ def _losses(halves: Halves, maps: np.ndarray, classes: np.ndarray) -> np.ndarray
     """The heat maps of a few pictures, float32 `(n, rows, columns)`."""
     most = _MOST_VECTORS if halves.pools else _MOST_MAPS
     rows, columns = (_starts(side, most) for side in maps.shape[1:3])
-    occluded = (_without_places if halves.pools else _with_places_flat)(maps, rows, columns)
+    changed = (_without_places if halves.pools else _with_places_flat)(maps, rows, columns)
     asked = np.repeat(classes, len(rows) * len(columns))
-    changed = log_odds(halves.logits(occluded), asked).reshape(len(maps), len(rows), len(columns))
+    left = log_odds(halves.logits(changed), asked).reshape(len(maps), len(rows), len(columns))
     whole = log_odds(halves.logits(maps.mean((1, 2)) if halves.pools else maps), classes)[:, None, None]
-    lost = np.maximum(whole - changed, 0)
+    lost = np.maximum(whole - left, 0)
     most_lost = lost.max((1, 2), keepdims=True)
     is_noise = most_lost <= _ROUNDING * (1 + np.abs(whole))
     return np.asarray(np.where(is_noise, 0, lost / np.where(is_noise, 1, most_lost)), np.float32)

@@ -73,7 +73,7 @@ def find_block(model: keras.Model, name: str, choice: str) -> Block:
     for block in found:
         if block.name == name or _all_begin_with(model, block, name):
             return block
-    raise not_found(model, name, [block.name for block in found], choice)
+    raise not_found(model.name, name, [block.name for block in found], choice)
 
 
 def _stretches(model: keras.Model) -> Iterator[tuple[int, int]]:

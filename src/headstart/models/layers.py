@@ -1,7 +1,7 @@
 """The layers of a model: those inside nested models too, how to find one, and what feeds which tensor."""
 
 import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import keras
 
@@ -69,7 +69,24 @@ def layer_number(model: keras.Model, place: str, choice: str) -> int:
     Raises:
         RecipeError: if there is none.
     """
-    names = [layer.name for layer in model.layers]
+    return number_among([layer.name for layer in model.layers], place, model.name, choice)
+
+
+def number_among(names: Sequence[str], place: str, model: str, choice: str) -> int:
+    """Find a layer among some of a model's, by its name or its number among these.
+
+    Args:
+        names: of the layers.
+        place: a name, or a number; negative numbers count from the end.
+        model: what `headstart layers` calls the model.
+        choice: what the message says was chosen.
+
+    Returns:
+        The number from 0 to below `len(names)`.
+
+    Raises:
+        RecipeError: if there is none.
+    """
     if place in names:
         return names.index(place)
     if not place.removeprefix("-").isdecimal():
@@ -77,13 +94,13 @@ def layer_number(model: keras.Model, place: str, choice: str) -> int:
     number, count = int(place), len(names)
     if not -count <= number < count:
         raise RecipeError(
-            [f"{choice}: the layers of {model.name} are numbered from 0 to {count - 1}, from the end -1 to -{count}."]
+            [f"{choice}: the layers of {model} are numbered from 0 to {count - 1}, from the end -1 to -{count}."]
         )
     return number % count
 
 
-def not_found(model: keras.Model, name: str, valid: Collection[str], choice: str) -> RecipeError:
+def not_found(model: str, name: str, valid: Collection[str], choice: str) -> RecipeError:
     """The error for a name that a model does not have; names the nearest ones, or the command that lists them all."""
     near = difflib.get_close_matches(name, valid, n=3)
-    hint = nearest(name, near) if near else f"`headstart layers {model.name}` lists what there is."
-    return RecipeError([f"{choice}: {model.name} has no {name!r}; {hint}"])
+    hint = nearest(name, near) if near else f"`headstart layers {model}` lists what there is."
+    return RecipeError([f"{choice}: {model} has no {name!r}; {hint}"])
