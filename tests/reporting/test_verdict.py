@@ -87,6 +87,15 @@ def test_an_interrupted_training_is_to_be_ended_first(make):
     assert verdict.steps[0].command == "headstart train --resume 'my run'"
 
 
+def test_one_that_did_better_in_cross_validation_than_chance_allows_was_judged_by_other_pictures(make):
+    stages = {"head": {"val": {"accuracy": 0.97, "loss": 0.1, "n": 600}, "seconds": 1.0}}
+    for accuracy, says in ((0.98, False), (0.999, True)):
+        stages["head"]["cross_validated"] = {"linear": {"accuracy": 0.5}, "kernel": {"accuracy": accuracy}}
+        verdict = judge(said(make, *good(), at=str(accuracy), stages=stages, chosen_on_these_pictures=False))
+        assert ("it had 0.999 of its training pictures right" in texts(verdict.trust)) == says
+        assert verdict.tone == ("care" if says else "good")
+
+
 def test_one_that_is_too_sure_is_said_to_be_so_and_calibrated(make):
     rows = [("ab"[n % 2], sure(n % 2 if n % 10 >= 2 else 1 - n % 2, 0.99)) for n in range(400)]
     verdict = judge(said(make, *rows))

@@ -158,8 +158,21 @@ def _of_these_pictures(found: Gathered) -> Iterator[Remark]:
         )
     else:
         yield Remark("good", "Nothing was chosen on these pictures, so the figures are clean.")
+    expected = _cross_validated(found)
+    if expected > found.val.figures.accuracy_high:
+        yield Remark(
+            "care",
+            f"In cross-validation it had {expected:.3f} of its training pictures right: validation pictures are of "
+            "another kind, or training pictures repeat each other.",
+        )
     if "temperature" in found.metrics:
         yield Remark("good", "Its probabilities were calibrated on the validation pictures.")
+
+
+def _cross_validated(found: Gathered) -> float:
+    """The accuracy that the solved head had on training pictures that were held out; 0 where none was solved."""
+    stage = (found.metrics.get("stages") or {}).get("head", {})
+    return max((float(each["accuracy"]) for each in stage.get("cross_validated", {}).values()), default=0.0)
 
 
 def _of_the_data(found: Gathered) -> Iterator[Remark]:
@@ -272,7 +285,8 @@ def _steps(found: Gathered) -> Iterator[Step]:
     recipe, metrics = found.recipe, found.metrics
     if metrics.get("interrupted"):
         yield Step("Let the training end.", f"headstart train --resume {shlex.quote(str(metrics.get('run', 'RUN')))}")
-    if found.split.shared or found.suspects or found.quarantined:
+    differs = _cross_validated(found) > found.val.figures.accuracy_high
+    if found.split.shared or found.suspects or found.quarantined or differs:
         yield Step(
             "Look at duplicates, likely wrong labels and files that were left out; mend them and train again.",
             audit_command(recipe),
