@@ -119,7 +119,7 @@ def _trust(found: Gathered) -> Iterator[Remark]:
     yield from _of_learning(found)
     yield from _of_these_pictures(found)
     yield from _of_the_data(found)
-    yield from _of_calibration(found.cleanest)
+    yield from _of_calibration(found)
 
 
 def _of_learning(found: Gathered) -> Iterator[Remark]:
@@ -194,8 +194,11 @@ def _of_the_data(found: Gathered) -> Iterator[Remark]:
         yield Remark("care", f"{_count(count, 'file')} could not be used and {_was(count)} left out.")
 
 
-def _of_calibration(panel: Panel) -> Iterator[Remark]:
+def _of_calibration(found: Gathered) -> Iterator[Remark]:
+    panel = found.cleanest
     error, n = panel.figures.calibration_error, panel.figures.n
+    if panel.side == "val":  # where the temperature was fitted on them, that flatters it
+        error = found.metrics.get("calibration_error_held_out", error)
     if n < ENOUGH_TO_CALIBRATE:
         return
     if error > UNCALIBRATED:
@@ -301,18 +304,12 @@ def _steps_to_know_more(found: Gathered) -> Iterator[Step]:
     recipe, metrics, figures = found.recipe, found.metrics, found.cleanest.figures
     own_split = recipe.fold is None and not isinstance(recipe.val, str) and not found.split.by_folders
     if figures.accuracy_high - figures.accuracy_low > WIDE and own_split:
-        command = changed_command(recipe)
-        if command:
-            yield Step("Judge it by all pictures, each held out once.", f"{command} --folds 5")
+        yield from _training("Judge it by all pictures, each held out once.", changed_command(recipe), " --folds 5")
     if metrics.get("chosen_on_these_pictures") and "test" not in found.panels:
-        command = changed_command(recipe, test=0.2)
-        if command:
-            yield Step("Keep test pictures aside on which nothing is chosen.", command)
-    panel = found.cleanest
+        yield from _training("Keep test pictures aside on which nothing is chosen.", changed_command(recipe, test=0.2))
     if figures.n >= ENOUGH_TO_CALIBRATE and figures.calibration_error > UNCALIBRATED and not recipe.calibrate:
         command = changed_command(recipe, calibrate=True)
-        if command and panel.mean_confidence:
-            yield Step("Make its probabilities say how sure it can be.", command)
+        yield from _training("Make its probabilities say how sure it can be.", command)
 
 
 def _steps_to_be_better(found: Gathered) -> Iterator[Step]:
@@ -322,17 +319,21 @@ def _steps_to_be_better(found: Gathered) -> Iterator[Step]:
     largest = max(found.learned.values(), default=0)
     if any(0 < count * IMBALANCE <= largest for count in found.learned.values()) and recipe.class_weights == "none":
         command = changed_command(recipe, strategy="finetune", class_weights="balanced")
-        if command:
-            yield Step("Give rare classes more weight, or, better, more pictures.", command)
+        yield from _training("Give rare classes more weight, or, better, more pictures.", command)
     if recipe.strategy == "head":
         command = changed_command(recipe, strategy="auto")
-        if command:
-            yield Step("See whether fine-tuning helps; what is no better is not kept.", command)
+        yield from _training("See whether fine-tuning helps; what is no better is not kept.", command)
     backbones = sorted({*recipe.backbones, "nano", "mobilenet_v2", "efficientnetv2_b0"})
     yield Step(
         "See whether another backbone suits these pictures better; most of that is computed once.",
         f"headstart compare {shlex.quote(recipe.data)} --backbones {','.join(backbones)}",
     )
+
+
+def _training(text: str, command: str | None, more: str = "") -> Iterator[Step]:
+    """A training to try, where the recipe allows it."""
+    if command is not None:
+        yield Step(text, command + more)
 
 
 def _reach(panel: Panel) -> float:
