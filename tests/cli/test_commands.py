@@ -376,7 +376,9 @@ def test_names_that_look_like_markup_are_printed_as_they_are(finished, tmp_path,
     odd = "o [red]x[/]"
     result = run("train", finished / "data", "--out", odd, *SMALL)
     assert result.exit_code == 0
-    assert f"Written to {odd}. Next:\n  headstart predict '{odd}' PICTURE\n" in result.stdout
+    assert (
+        f"Written to {odd}, with report.html to look at. Next:\n  headstart predict '{odd}' PICTURE\n" in result.stdout
+    )
 
 
 def test_names_are_neither_formulas_in_a_table_nor_commands_for_a_terminal(finished, tmp_path, monkeypatch):

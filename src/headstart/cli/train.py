@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -215,7 +216,8 @@ def print_result(metrics: dict[str, Any]) -> None:
             "[yellow]Interrupted[/]: this is the best so far. Go on with:\n  headstart train --resume {}",
             shlex.quote(run),
         )
-    say("Written to [bold]{}[/]. Next:\n  headstart predict {} PICTURE", run, shlex.quote(run))
+    page = ", with report.html to look at" if (Path(run) / "report.html").exists() else ""
+    say("Written to [bold]{}[/]{}. Next:\n  headstart predict {} PICTURE", run, page, shlex.quote(run))
 
 
 def print_folds(metrics: dict[str, Any]) -> None:
