@@ -1,5 +1,6 @@
-"""Screenshots of a page for the documents: `python tools/screenshots.py RUN/report.html NAME`, into docs/images.
+"""Screenshots of a page for the documents: `python tools/screenshots.py RUN/report.html NAME [KIND ...]`.
 
+They come into docs/images. KIND is wide, wide-dark, phone or phone-dark; without any it is all of them.
 Needs headstart[dev] and Debian's chromium. Each is below 300 kB: 256 colours, and no longer than says most.
 """
 
@@ -27,16 +28,17 @@ def shoot(page: Page, target: Path, height: int) -> None:
     print(target, f"{target.stat().st_size:,} bytes in {colours} colours")
 
 
-def main(path: str, name: str) -> None:
-    """Take four: wide and on a phone, light and dark."""
+def main(path: str, name: str, *kinds: str) -> None:
+    """Take those that are asked for."""
     IMAGES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for width, height, kind in ((1280, 2350, ""), (390, 2700, "-phone")):
-            for scheme in ("light", "dark"):
-                page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-                page.goto(Path(path).resolve().as_uri())
-                shoot(page, IMAGES / f"{name}{kind}{'-dark' if scheme == 'dark' else ''}.png", height)
+        for kind in kinds or ("wide", "wide-dark", "phone", "phone-dark"):
+            width, height = (1280, 2350) if kind.startswith("wide") else (390, 2700)
+            scheme = "dark" if kind.endswith("dark") else "light"
+            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page.goto(Path(path).resolve().as_uri())
+            shoot(page, IMAGES / f"{name}-{kind}.png", height)
         browser.close()
 
 

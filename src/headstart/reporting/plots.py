@@ -16,7 +16,7 @@ from headstart.texts import short
 WIDTH, HEIGHT = 380, 250
 """Columns and rows of a plot's canvas."""
 
-LEFT, RIGHT, TOP, BOTTOM = 48, 370, 10, 206
+LEFT, RIGHT, TOP, BOTTOM = 54, 372, 10, 206
 """Where the axes are on it."""
 
 _MOST_POINTS = 200  # of a curve; more cannot be seen

@@ -182,6 +182,7 @@ def _page(found: Gathered, album: Album, lists: Mapping[str, list[Case]], listed
         "examples": layout.examples_of(found),
         "figure_rows": layout.figure_rows(found),
         "no_heat": ": they need OpenVINO's form of the model" if album.symbols else ": the pictures are not there",
+        "canvas": plots,
         "marks": _MARKS,
         "kinds": _KINDS,
         "sides": ["train", *found.panels],
