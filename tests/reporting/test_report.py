@@ -128,7 +128,7 @@ def test_pictures_that_are_gone_are_empty_frames_with_their_names_and_one_line_s
     shutil.move(made.data, tmp_path / "elsewhere")
     page = Page(render(run))
     assert "image" not in page.tags
-    assert f"no such folder: {made.data}." in page.text
+    assert f"no such folder: {made.data}. headstart report RUN --data FOLDER draws them" in " ".join(page.text.split())
     assert "image" in Page(render(run, str(tmp_path / "elsewhere"))).tags
     with pytest.raises(DataError, match="no such folder"):
         render(run, str(tmp_path / "nowhere"))
@@ -158,9 +158,11 @@ def test_of_many_classes_the_page_shows_the_worst(make, classes):
     text = render(made.write())
     assert len(text.encode()) < MOST_BYTES
     page = Page(text)
-    assert len(re.findall(r'<th scope="row"><bdi>class \d+</bdi></th>\n<td( class="hit")?>', text)) == 25
+    assert (
+        len(re.findall(r'<th scope="row" title="class \d+"><bdi>class \d+</bdi></th>\n<td( class="hit")?>', text)) == 25
+    )
     assert f"The matrix has the 25 classes with most mistakes, of {classes:,}." in page.text
-    assert "class 000 taken for class 001: 1 of 2" in " ".join(page.text.split())
+    assert "1 of 2: class 000 taken for class 001" in " ".join(page.text.split())
     assert f"{classes - 100:,} more are in metrics.json." in page.text
 
 

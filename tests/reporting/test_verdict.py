@@ -55,6 +55,13 @@ def test_one_that_may_be_no_better_than_the_most_frequent_class_is_not(make):
     assert "Always answering “a” would give 0.800." in verdict.summary
 
 
+def test_one_that_is_wrong_more_often_than_right_is_said_to_be_so(make):
+    rows = [("abcd"[n % 4], sure((n + (n % 5 > 1)) % 4, 0.9, 4)) for n in range(400)]
+    verdict = judge(said(make, *rows, classes=tuple("abcd")))
+    assert verdict.tone == "care"
+    assert "It is wrong more often than right, though better than guessing." in texts(verdict.trust)
+
+
 def test_few_pictures_are_said_to_be_few(make):
     verdict = judge(said(make, *good(40), chosen_on_these_pictures=False))
     assert verdict.tone == "care"

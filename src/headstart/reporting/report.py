@@ -119,7 +119,7 @@ def render(
     except DataError as error:
         if data is not None:
             raise
-        where = printable(str(error))
+        where = printable(str(error)).partition(". ")[0].rstrip(".")
     lists = _lists(found)
     cells = layout.Cells(found.val, _LISTED[0])
     layout.matrix_of(found.val, cells)

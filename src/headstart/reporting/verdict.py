@@ -17,6 +17,9 @@ Tone = Literal["good", "note", "care", "bad"]
 WIDE = 0.10
 """An interval of the accuracy that is wider than this leaves open what the model is worth."""
 
+HALF = 0.5
+"""With a lower accuracy it is wrong more often than right."""
+
 FEW = 10
 """With fewer pictures of a class than this nothing can be said of it."""
 
@@ -129,6 +132,8 @@ def _of_learning(found: Gathered) -> Iterator[Remark]:
         yield Remark("care", "The training was interrupted: this is the best it had come to, not its end.")
     if figures.accuracy_low <= share:
         yield Remark("bad", "It may be no better than naming the most frequent class each time.")
+    elif figures.accuracy < HALF:
+        yield Remark("care", "It is wrong more often than right, though better than guessing.")
     if figures.accuracy_high - figures.accuracy_low > WIDE:
         yield Remark(
             "care",
