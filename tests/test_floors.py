@@ -27,6 +27,7 @@ FLOORS = [
     "bundle",
     "submission",
     "auditing",
+    "comparing",
     "handover",
     "pipeline",
     "beginning",

@@ -12,15 +12,19 @@ first used, and need `headstart[train]`.
 """
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headstart.auditing.findings import SHOWN, Audit
 from headstart.beginning import start
 from headstart.bundle import Evaluation, Prediction, Run
+from headstart.comparing.comparison import Comparison
+from headstart.comparing.entries import SAMPLE, parse_entries
+from headstart.comparing.start import start_compare
 from headstart.errors import HeadstartError, InputError
 from headstart.loading import load_keras, require_audit
 from headstart.recipe import Recipe
-from headstart.workplace import unfinished
+from headstart.workplace import check_folder, unfinished
 
 if TYPE_CHECKING:
     from headstart.folds import CrossValidation
@@ -31,6 +35,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Audit",
+    "Comparison",
     "Evaluation",
     "HeadstartError",
     "InputError",
@@ -40,6 +45,7 @@ __all__ = [
     "Run",
     "audit",
     "backbones",
+    "compare",
     "cross_validate",
     "evaluate",
     "join",
@@ -138,13 +144,44 @@ def audit(
     require_audit("headstart audit")
     recipe = Recipe(data=os.fspath(data), backbone=backbone, strategy="head", **choices)
     from headstart.auditing.audit import run_audit
-    from headstart.auditing.report import check_folder, write_report
+    from headstart.auditing.report import PAGE, TABLES, write_report
 
-    folder = None if out is None else check_folder(out, data)
+    folder = None if out is None else check_folder(out, data, {PAGE, *TABLES})
     found = run_audit(recipe, against, features, progress)
     if folder is not None:
         write_report(found, folder, max_shown, progress)
     return found
+
+
+def compare(
+    data: str | os.PathLike[str],
+    backbones: str | Sequence[str] = (),
+    *,
+    all_cached: bool = False,
+    weights: str = "imagenet",
+    sample: int = SAMPLE,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    **choices: Any,
+) -> Comparison:
+    """Find the backbone for some pictures: how accurate each is with a solved head, how fast, and which one to take.
+
+    Args:
+        data: what `train` takes.
+        backbones: `NAME[@PIXELS][:WEIGHTS]` each, a sequence or with commas between.
+        all_cached: whether all backbones take part, too, whose ImageNet weights are on this machine.
+        weights: for those that name none.
+        sample: pictures that all are judged on first; ten for each class at least.
+        out: folder to write the page, the table and the JSON to; None for neither.
+        progress: whether to draw progress bars on a terminal.
+        **choices: of the fields of `Recipe` those that say how data is read and split, and how features are computed.
+
+    Raises:
+        InputError: if anything that was given cannot be used, or no backbone can be had.
+        MissingExtraError: if Keras is not installed, or for `out` what draws the page.
+    """
+    recipe = Recipe(data=os.fspath(data), strategy="head", **choices)
+    return start_compare(recipe, parse_entries(backbones, weights), all_cached, sample, out, progress)
 
 
 def load(run: str | os.PathLike[str]) -> Run:

@@ -1,0 +1,153 @@
+"""What a comparison has found: data alone, from which the table, the JSON, the CSV file and the page are made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Behind:
+    """How far a backbone is behind another on the same pictures.
+
+    Attributes:
+        name: of the other.
+        accuracy: its own accuracy less that of the other, -1 to 1.
+        low: lower end of the 95 % interval of that.
+        high: upper end.
+    """
+
+    name: str
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One backbone, or an ensemble of two.
+
+    Attributes:
+        name: what a person calls it.
+        backbones: the names in the registry.
+        weights: `imagenet`, `none` or a file.
+        image_size: rows and columns of the pictures.
+        accuracy: share of pictures that heads get right which have not seen them, 0 to 1.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        loss: mean cross-entropy of these in nats.
+        pictures: how many it was judged on.
+        in_the_end: whether these were all, so that it could still win in the last round.
+        behind: the one it is compared with: the best of all, or who put it out; None for the best.
+        pictures_per_second: of the frozen part on this machine.
+        parameters: of the backbone.
+        bytes: what its weights take in a file.
+        extracted: passes of pictures through the frozen part; the others were in the store.
+        command: what trains it.
+    """
+
+    name: str
+    backbones: tuple[str, ...]
+    weights: str
+    image_size: int
+    accuracy: float
+    low: float
+    high: float
+    loss: float
+    pictures: int
+    in_the_end: bool
+    behind: Behind | None
+    pictures_per_second: float
+    parameters: int
+    bytes: int
+    extracted: int
+    command: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as plain values."""
+        content = dict(vars(self))
+        content["backbones"] = list(self.backbones)
+        content["behind"] = None if self.behind is None else dict(vars(self.behind))
+        return content
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A leaderboard of backbones on the pictures to learn from.
+
+    Attributes:
+        data: what was given.
+        pictures: to learn from, which all are judged on in the end who can still win; those for validation and
+            testing were not looked at.
+        classes: how many of them have pictures.
+        rounds: pictures in each round.
+        rows: the best first: those that could still win in the end, by accuracy; then who was put out last.
+        left_out: by name, why a backbone could not be compared.
+        not_cached: backbones that were left out because their ImageNet weights are not on this machine.
+        quarantined: files that could not be decoded.
+        extracted: passes of pictures through frozen parts.
+        reused: pictures whose features were in the store, for each of the backbones.
+        recommended: the name of the fastest that is not clearly worse than the best.
+        sentence: the recommendation in words.
+        seconds: how long it took.
+    """
+
+    data: str
+    pictures: int
+    classes: int
+    rounds: tuple[int, ...]
+    rows: tuple[Row, ...]
+    left_out: Mapping[str, str]
+    not_cached: tuple[str, ...]
+    quarantined: int
+    extracted: int
+    reused: int
+    recommended: str
+    sentence: str
+    seconds: float
+
+    @property
+    def choice(self) -> Row:
+        """The row that is recommended."""
+        return self.row(self.recommended)
+
+    def row(self, name: str) -> Row:
+        """The row of that name.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain values."""
+        content = dict(vars(self))
+        content["rows"] = [row.to_dict() for row in self.rows]
+        for name in ("rounds", "not_cached"):
+            content[name] = list(content[name])
+        return {**content, "left_out": dict(self.left_out), "command": self.choice.command}
+
+
+def in_words(best: Row, choice: Row, others: int) -> str:
+    """The recommendation.
+
+    Args:
+        best: the most accurate of those that could still win in the end.
+        choice: the fastest of those that are not clearly worse.
+        others: how many were compared with it.
+    """
+    figures = (
+        f"{choice.name}: {choice.accuracy:.4f} of {choice.pictures:,} pictures right (95 % interval {choice.low:.4f} "
+        f"to {choice.high:.4f}) at {choice.pictures_per_second:,.0f} pictures a second"
+    )
+    if not others:
+        return f"{figures}; there was nothing to compare it with."
+    if choice.behind is None:
+        return f"{figures}; it is the most accurate, and nothing faster is as good."
+    apart, times = choice.behind, choice.pictures_per_second / best.pictures_per_second
+    return (
+        f"{figures}, {times:.1f} times as fast as {best.name}, which has {best.accuracy:.4f}: the difference of "
+        f"{apart.accuracy:+.4f} ({apart.low:+.4f} to {apart.high:+.4f}) may be chance."
+    )
