@@ -3,15 +3,23 @@
 import numpy as np
 import pytest
 
-from headstart.comparing.racing import best_of, hopeless, next_size, recommended
+from headstart.comparing.racing import best_of, hopeless, recommended, sizes
 from tests.comparing.conftest import right, verdict
 
 
 @pytest.mark.parametrize(
-    ("count", "total", "then"), [(500, 10_000, 1000), (500, 1600, 1000), (500, 1500, 1500), (500, 600, 600)]
+    ("total", "rounds"),
+    [
+        (10_000, [500, 1000, 2000, 4000, 10_000]),
+        (12_100, [500, 1000, 2000, 4000, 8000, 12_100]),
+        (2569, [500, 1000, 2569]),
+        (751, [500, 751]),
+        (750, [750]),
+        (20, [20]),
+    ],
 )
-def test_each_round_has_twice_as_many_pictures_until_nearly_all_are_all(count, total, then):
-    assert next_size(count, total) == then
+def test_each_round_has_twice_as_many_pictures_until_nearly_all_are_all(total, rounds):
+    assert list(sizes(500, total)) == rounds
 
 
 def test_who_is_clearly_worse_than_the_best_is_put_out_by_it_however_fast():
@@ -50,7 +58,7 @@ def test_what_is_as_fast_within_the_accuracy_of_measuring_is_no_reason():
 
 def test_the_best_is_never_put_out():
     random = np.random.default_rng(0)
-    for _ in range(50):
+    for _ in range(8):
         verdicts = [right(float(random.uniform(0.7, 0.9)), 200, int(random.integers(1000))) for _ in range(6)]
         assert best_of(verdicts) not in hopeless(
             verdicts, list(random.uniform(10, 1000, 6)), float(random.uniform(0.1, 1))

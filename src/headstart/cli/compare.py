@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from headstart.cli.output import json_option, print_json, print_table, say
+from headstart.cli.output import human_size, json_option, print_json, print_table, say
 from headstart.comparing.entries import ENTRY_FORM, SAMPLE, parse_entries
 from headstart.comparing.start import start_compare
 from headstart.recipe import Fit, PrecisionChoice, Recipe, parse_share
@@ -78,7 +78,7 @@ def compare(
 
 
 def _print(found: "Comparison", out: str | None) -> None:
-    columns = ("backbone", "px", "accuracy", "95 %", "log loss", "on pictures", "pictures/s", "MB", "behind")
+    columns = ("backbone", "px", "accuracy", "95 %", "log loss", "on pictures", "pictures/s", "weights", "behind")
     print_table(None, columns, [_cells(row) for row in found.rows])
     for name, reason in found.left_out.items():
         say("[yellow]left out[/] {}: {}", name, reason)
@@ -106,6 +106,6 @@ def _cells(row: "Row") -> tuple[Any, ...]:
         row.loss,
         row.pictures,
         round(row.pictures_per_second),
-        round(row.bytes / 1e6, 1),
-        "" if apart is None else f"{apart.accuracy:+.4f} ({apart.low:+.4f} to {apart.high:+.4f}) {apart.name}",
+        human_size(row.bytes),
+        "" if apart is None else f"{apart.in_words} {apart.name}",
     )

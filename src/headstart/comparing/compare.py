@@ -12,7 +12,7 @@ from headstart.comparing.contenders import Contender, Workshop, decoded_by_all, 
 from headstart.comparing.entries import SAMPLE, Entry, refuse_twice
 from headstart.comparing.judging import Pool, Trial
 from headstart.comparing.leaderboard import rank
-from headstart.comparing.racing import hopeless, next_size
+from headstart.comparing.racing import hopeless, sizes
 from headstart.errors import DataError, WeightsError
 from headstart.features.extract import hash_pictures
 from headstart.features.store import Store
@@ -74,7 +74,7 @@ def run_compare(
         extracted=sum(part.extracted for part in computed),
         reused=sum(len(part.kept.digests) - part.extracted for part in computed),
         recommended=board.choice.name,
-        sentence=in_words(board.best, board.choice, len(board.rows) - 1),
+        sentence=in_words(board.rows, board.choice),
         seconds=time.perf_counter() - started,
     )
 
@@ -125,12 +125,14 @@ class Race:
             WeightsError: if none of them can be had.
             DataError: if there are too few pictures.
         """
-        count = min(first, len(self.pool))
-        self._round([(entry,) for entry in entries], count, pairs=True)
-        while count < len(self.pool):
-            self._put_out(count / len(self.pool))
-            count = next_size(count, len(self.pool)) if len(self.running) > 1 else len(self.pool)
-            self._round([contender.members for contender in self.running], count)
+        total = len(self.pool)
+        for count in sizes(first, total):
+            if len(self.running) == 1 and count < total:
+                continue  # it has won, and only its figures on all pictures are wanted
+            teams = [contender.members for contender in self.running] or [(entry,) for entry in entries]
+            self._round(teams, count, pairs=not self.rounds)
+            if count < total:
+                self._put_out(count / total)
 
     def _round(self, teams: Sequence[tuple[Entry, ...]], count: int, pairs: bool = False) -> None:
         paths = self.pool.paths[:count]

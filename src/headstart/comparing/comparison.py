@@ -1,6 +1,6 @@
 """What a comparison has found: data alone, from which the table, the JSON, the CSV file and the page are made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,11 @@ class Behind:
     accuracy: float
     low: float
     high: float
+
+    @property
+    def in_words(self) -> str:
+        """The difference with its interval."""
+        return f"{self.accuracy:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
 
 
 @dataclass(frozen=True)
@@ -130,24 +135,34 @@ class Comparison:
         return {**content, "left_out": dict(self.left_out), "command": self.choice.command}
 
 
-def in_words(best: Row, choice: Row, others: int) -> str:
-    """The recommendation.
+def in_words(rows: Sequence[Row], choice: Row) -> str:
+    """The recommendation, with what is given up for it.
 
     Args:
-        best: the most accurate of those that could still win in the end.
-        choice: the fastest of those that are not clearly worse.
-        others: how many were compared with it.
+        rows: the leaderboard.
+        choice: the fastest of those that are not clearly worse than the first.
     """
     figures = (
         f"{choice.name}: {choice.accuracy:.4f} of {choice.pictures:,} pictures right (95 % interval {choice.low:.4f} "
         f"to {choice.high:.4f}) at {choice.pictures_per_second:,.0f} pictures a second"
     )
-    if not others:
+    if len(rows) == 1:
         return f"{figures}; there was nothing to compare it with."
-    if choice.behind is None:
+    if choice.behind is not None:
+        return (
+            f"{figures}, {_times(choice, rows[0])} as fast as {rows[0].name}, which has {rows[0].accuracy:.4f}: the "
+            f"difference of {choice.behind.in_words} may be chance."
+        )
+    faster = [row for row in rows if row.in_the_end and row.pictures_per_second > choice.pictures_per_second]
+    if not faster:
         return f"{figures}; it is the most accurate, and nothing faster is as good."
-    apart, times = choice.behind, choice.pictures_per_second / best.pictures_per_second
+    other = max(faster, key=lambda row: row.accuracy)
+    assert other.behind is not None, "who is not the best is behind it"
     return (
-        f"{figures}, {times:.1f} times as fast as {best.name}, which has {best.accuracy:.4f}: the difference of "
-        f"{apart.accuracy:+.4f} ({apart.low:+.4f} to {apart.high:+.4f}) may be chance."
+        f"{figures}; it is the most accurate. {other.name} is {_times(other, choice)} as fast and has "
+        f"{other.accuracy:.4f}, a difference of {other.behind.in_words}."
     )
+
+
+def _times(one: Row, other: Row) -> str:
+    return f"{one.pictures_per_second / other.pictures_per_second:.1f} times"

@@ -5,7 +5,7 @@ and Talwalkar, AISTATS 2016): out is who can no longer win, however many that ar
 say, would be chance where several are equally good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,12 +15,16 @@ from headstart.evaluation.paired import difference_of_hits
 AS_FAST = 1.1
 """What differs in speed by less is equally fast: measured twice, it may be the other way round."""
 
-_NEARLY_ALL = 1.5  # where doubling twice would overshoot by so much, all pictures are taken at once
+_NEARLY_ALL = 1.5  # where all pictures are no more than this times those of a round, it has all of them
 
 
-def next_size(count: int, total: int) -> int:
-    """How many pictures the next round is judged on: twice as many, or all where that is nearly so."""
-    return total if 2 * count * _NEARLY_ALL >= total else 2 * count
+def sizes(first: int, total: int) -> Iterator[int]:
+    """How many pictures each round has: twice as many as the one before, and all of them in the end."""
+    count = first
+    while count * _NEARLY_ALL < total:
+        yield count
+        count *= 2
+    yield total
 
 
 def best_of(verdicts: Sequence[Verdict]) -> int:
