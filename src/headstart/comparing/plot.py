@@ -14,7 +14,7 @@ _FAR_BEHIND = 0.25
 """Who is farther behind the best than this would leave no room to tell the others apart; the caption names them."""
 
 _STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-_LETTER, _LINE, _GAP = 7.2, 15, 11  # pixels: of an average letter, of a line, between a point and its name
+_LETTER, _LINE, _GAP = 7.2, 15, 14  # pixels: of an average letter, of a line, between a point and its name
 _LONGEST = 40
 
 _Box = tuple[float, float, float, float]
