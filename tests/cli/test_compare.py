@@ -1,7 +1,6 @@
 """`headstart compare` as a person uses it."""
 
 import json
-import re
 import shlex
 
 import pytest
@@ -16,42 +15,35 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["compare", *map(str, arguments)])
 
 
-def test_a_comparison_warms_the_store_for_itself_and_for_the_training_that_it_recommends(pictures, tmp_path):
-    data, options = pictures(red=24, green=24), ("--backbones", "nano@32,mobilenet_0.25@32:none", "--json")
-    first = run(data, *options, "--out", tmp_path / "out")
+def test_a_comparison_warms_the_store_for_itself_and_for_the_training_of_any_row(pictures, tmp_path):
+    backbones = "nano@32,nano@48,vgg16:nothing.h5"
+    given = (pictures(red=24, green=24), "--backbones", backbones, "--weights", "none")
+    first = run(*given, "--json", "--out", tmp_path / "out")
     assert first.exit_code == 0, first.output
     content = json.loads(first.stdout)
     assert content == json.loads((tmp_path / "out" / "compare.json").read_text())
-    assert content["pictures"] == content["rounds"][-1] < 48  # those for validation are not among them
-    assert {row["name"] for row in content["rows"]} == {"nano@32", "mobilenet_0.25@32:none"}
-    assert [row["extracted"] for row in content["rows"]] == [content["pictures"]] * 2
-    assert all(row["pictures_per_second"] > 0 for row in content["rows"])
+    learned = content["pictures"]
+    assert 30 < learned == content["rounds"][-1] < 48  # those for validation are not among them
+    rows = {row["name"]: row for row in content["rows"]}
+    assert rows.keys() == {"nano@32:none", "nano@48:none"}
+    assert (content["extracted"], content["reused"]) == (2 * learned, 0)
+    assert content["left_out"].keys() == {"vgg16:nothing.h5"}
 
-    again = json.loads(run(data, *options).stdout)
-    assert [row["extracted"] for row in again["rows"]] == [0, 0]
-    assert (content["reused"], again["extracted"], again["reused"]) == (0, 0, content["extracted"])
-    figures = ("name", "accuracy", "low", "high", "loss", "pictures")
-    assert sorted([row[f] for f in figures] for row in again["rows"]) == sorted(
-        [row[f] for f in figures] for row in content["rows"]
-    )
+    again = run(*given)
+    assert again.exit_code == 0, again.output
+    assert again.stderr == ""
+    assert f"{learned} pictures: 0 passes through frozen parts, {2 * learned} kept from before; " in again.stdout
+    for row in rows.values():
+        assert f"{row['accuracy']:.4f}   {row['low']:.4f} to {row['high']:.4f}" in again.stdout
+    assert "left out vgg16:nothing.h5: no such weights file: nothing.h5." in again.stdout
 
-    (row,) = (row for row in content["rows"] if row["weights"] == "none")  # drawn at random, and the same all the same
-    words = shlex.split(row["command"])
+    # Random weights are the same, too.
+    words = shlex.split(rows["nano@32:none"]["command"])
     assert (words[:2], words[-2:]) == (["headstart", "train"], ["--out", "RUN"])
     trained = CliRunner().invoke(cli, [*words[1:-1], str(tmp_path / "run"), "--json"])
     assert trained.exit_code == 0, trained.output
     metrics = json.loads(trained.stdout)
-    assert (metrics["reused"], metrics["extracted"]) == (content["pictures"], 48 - content["pictures"])
-
-
-def test_two_backbones_are_paired_and_what_cannot_be_had_is_said(pictures):
-    backbones = "nano@32,mobilenet_0.25@32,vgg16:nothing.h5"
-    result = run(pictures(red=24, green=24), "--backbones", backbones, "--weights", "none")
-    assert result.exit_code == 0, result.output
-    assert re.search(r"(nano|mobilenet_0.25)@32:none \+ ", result.stdout)
-    assert "left out vgg16:nothing.h5: no such weights file: nothing.h5." in result.stdout
-    assert "  headstart train " in result.stdout
-    assert result.stderr == ""
+    assert (metrics["reused"], metrics["extracted"]) == (learned, 48 - learned)
 
 
 @pytest.mark.parametrize(
