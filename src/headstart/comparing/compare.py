@@ -88,9 +88,10 @@ def _chosen(entries: Sequence[Entry], all_cached: bool) -> tuple[list[Entry], tu
     refuse_twice(plain)
     if not all_cached:
         return plain, ()
+    named = {entry.backbone for entry in plain}
     cached, others = split_by_cached(backbones().values())
     plain += [entry for backbone in cached if (entry := Entry(backbone.name)) not in plain]
-    return plain, tuple(backbone.name for backbone in others)
+    return plain, tuple(backbone.name for backbone in others if backbone.name not in named)
 
 
 def _pool(recipe: Recipe, listing: Listing, store: Store, show: bool) -> Pool:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from headstart.comparing.comparison import Comparison, Row
+from headstart.comparing.comparison import Behind, Comparison, Row
 from headstart.texts import printable
 
 WIDTH, HEIGHT = 720, 420
@@ -171,7 +171,7 @@ def _labelled(points: Sequence[Point]) -> list[Point]:
     return [labels.place(point) for point in points]
 
 
-def label(row: Row) -> str:
+def label(row: Row | Behind) -> str:
     """A name of bearable length; a weights file may have any."""
     name = printable(row.name)
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST // 2]} ... {name[-_LONGEST // 2 :]}"
