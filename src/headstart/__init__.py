@@ -19,9 +19,9 @@ from headstart.auditing.findings import SHOWN, Audit
 from headstart.beginning import start
 from headstart.bundle import Evaluation, Prediction, Run
 from headstart.comparing.comparison import Comparison
-from headstart.comparing.entries import SAMPLE, parse_entries
+from headstart.comparing.entries import CHOICES, SAMPLE, parse_entries
 from headstart.comparing.start import start_compare
-from headstart.errors import HeadstartError, InputError
+from headstart.errors import HeadstartError, InputError, RecipeError
 from headstart.loading import load_keras, require_audit
 from headstart.recipe import Recipe
 from headstart.workplace import check_folder, unfinished
@@ -174,12 +174,14 @@ def compare(
         sample: pictures that all are judged on first; ten for each class at least.
         out: folder to write the page, the table and the JSON to; None for neither.
         progress: whether to draw progress bars on a terminal.
-        **choices: of the fields of `Recipe` those that say how data is read and split, and how features are computed.
+        **choices: fields of `Recipe`, of those in `headstart.comparing.entries.CHOICES`.
 
     Raises:
         InputError: if anything that was given cannot be used, or no backbone can be had.
         MissingExtraError: if Keras is not installed, or for `out` what draws the page.
     """
+    if others := choices.keys() - set(CHOICES):
+        raise RecipeError([f"a comparison takes no {name}; it takes {', '.join(CHOICES)}." for name in sorted(others)])
     recipe = Recipe(data=os.fspath(data), strategy="head", **choices)
     return start_compare(recipe, parse_entries(backbones, weights), all_cached, sample, out, progress)
 

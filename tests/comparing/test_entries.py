@@ -2,6 +2,7 @@
 
 import pytest
 
+import headstart
 from headstart.comparing.entries import Entry, parse_entries
 from headstart.errors import RecipeError
 
@@ -52,3 +53,19 @@ def test_the_same_twice_is_refused():
         "backbone nano:none is named more than once; once is enough.",
         "backbone vgg16:none is named more than once; once is enough.",
     )
+
+
+def test_what_a_comparison_does_not_heed_is_refused_in_python():
+    with pytest.raises(RecipeError) as caught:
+        headstart.compare("photos", "nano", head="linear", image_size=64)
+    assert caught.value.problems == tuple(
+        f"a comparison takes no {name}; it takes labels, label_pattern, group_by, val, test, split, fold, fit, seed, "
+        "precision."
+        for name in ("head", "image_size")
+    )
+
+
+def test_there_must_be_something_to_compare():
+    with pytest.raises(RecipeError) as caught:
+        headstart.compare("photos")
+    assert str(caught.value) == "there is nothing to compare; name some backbones, or all that are cached."

@@ -11,6 +11,9 @@ from headstart.recipe import Recipe
 SAMPLE = 500
 """Pictures that all backbones are judged on first, where nobody says how many."""
 
+CHOICES = ("labels", "label_pattern", "group_by", "val", "test", "split", "fold", "fit", "seed", "precision")
+"""The fields of `Recipe` that all have in common, and that a training must share to be what was judged."""
+
 ENTRY_FORM = "NAME[@PIXELS][:WEIGHTS]"
 
 _ENTRY = re.compile(r"(?P<backbone>[^@:\s]+)(?:@(?P<size>[1-9][0-9]{0,4}))?(?::(?P<weights>\S.*))?")

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 from headstart.comparing.comparison import Behind, Row
 from headstart.comparing.contenders import Contender, Workshop
+from headstart.comparing.entries import CHOICES
 from headstart.comparing.racing import best_of, recommended
 from headstart.evaluation.paired import difference_of_hits
 from headstart.recipe import Recipe
-
-_TAKEN_ALONG = ("labels", "label_pattern", "group_by", "val", "test", "split", "fold", "fit", "seed", "precision")
-"""Choices of a comparison that its training must share, in the order in which a command names them."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def _command(contender: Contender, workshop: Workshop) -> str:
     if workshop.size_of(members[0]) != max(workshop.native_size_of(member) for member in members):
         words += ["--image-size", str(workshop.size_of(members[0]))]
     words += ["--strategy", "head"]
-    for name in _TAKEN_ALONG:
+    for name in CHOICES:
         if (value := getattr(recipe, name)) != getattr(Recipe, name):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return " ".join([*map(shlex.quote, words), "--out", "RUN"])
