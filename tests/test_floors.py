@@ -31,6 +31,7 @@ FLOORS = [
     "submission",
     "auditing",
     "reporting",
+    "comparing",
     "handover",
     "pipeline",
     "beginning",

@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Any
 from headstart.auditing.findings import SHOWN, Audit
 from headstart.beginning import start
 from headstart.bundle import Evaluation, Prediction, Run
-from headstart.errors import HeadstartError, InputError
+from headstart.comparing.comparison import Comparison
+from headstart.comparing.entries import CHOICES, SAMPLE, parse_entries
+from headstart.comparing.start import start_compare
+from headstart.errors import HeadstartError, InputError, RecipeError
 from headstart.loading import load_keras, require_audit
 from headstart.recipe import Recipe
-from headstart.workplace import unfinished
+from headstart.workplace import check_folder, unfinished
 
 if TYPE_CHECKING:
     from headstart.explaining.explain import Explanation, MethodName
@@ -34,6 +37,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Audit",
+    "Comparison",
     "Evaluation",
     "HeadstartError",
     "InputError",
@@ -43,6 +47,7 @@ __all__ = [
     "Run",
     "audit",
     "backbones",
+    "compare",
     "cross_validate",
     "evaluate",
     "explain",
@@ -143,13 +148,46 @@ def audit(
     require_audit("headstart audit")
     recipe = Recipe(data=os.fspath(data), backbone=backbone, strategy="head", **choices)
     from headstart.auditing.audit import run_audit
-    from headstart.auditing.report import check_folder, write_report
+    from headstart.auditing.report import PAGE, TABLES, write_report
 
-    folder = None if out is None else check_folder(out, data)
+    folder = None if out is None else check_folder(out, data, {PAGE, *TABLES})
     found = run_audit(recipe, against, features, progress)
     if folder is not None:
         write_report(found, folder, max_shown, progress)
     return found
+
+
+def compare(
+    data: str | os.PathLike[str],
+    backbones: str | Sequence[str] = (),
+    *,
+    all_cached: bool = False,
+    weights: str = "imagenet",
+    sample: int = SAMPLE,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    **choices: Any,
+) -> Comparison:
+    """Find the backbone for some pictures: how accurate each is with a solved head, how fast, and which one to take.
+
+    Args:
+        data: what `train` takes.
+        backbones: `NAME[@PIXELS][:WEIGHTS]` each, a sequence or with commas between.
+        all_cached: whether all backbones take part, too, whose ImageNet weights are on this machine.
+        weights: for those that name none.
+        sample: pictures that all are judged on first; ten for each class at least.
+        out: folder to write the page, the table and the JSON to; None for neither.
+        progress: whether to draw progress bars on a terminal.
+        **choices: fields of `Recipe`, of those in `headstart.comparing.entries.CHOICES`.
+
+    Raises:
+        InputError: if anything that was given cannot be used, or no backbone can be had.
+        MissingExtraError: if Keras is not installed.
+    """
+    if others := choices.keys() - set(CHOICES):
+        raise RecipeError([f"a comparison takes no {name}; it takes {', '.join(CHOICES)}." for name in sorted(others)])
+    recipe = Recipe(data=os.fspath(data), strategy="head", **choices)
+    return start_compare(recipe, parse_entries(backbones, weights), all_cached, sample, out, progress)
 
 
 def load(run: str | os.PathLike[str]) -> Run:

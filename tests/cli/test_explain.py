@@ -55,7 +55,7 @@ def test_one_picture_becomes_one_png(here, method):
     picture = "data/class 0/2.png"
     result = run("explain", "run", picture, "--method", method)
     assert result.exit_code == 0, result.output
-    assert size_of(here / "2.explained.png")[0] == 1024
+    assert size_of(here / "2.explained.png")[0] == 832
     predicted = headstart.load("run").predict(picture)[0]
     assert f"{picture}: {predicted.label} {predicted.probability:.4f}, " in result.output
     assert "Written to 2.explained.png." in result.output
@@ -78,7 +78,7 @@ def test_json_is_one_object_that_says_all_of_it(here):
         assert row["out"] == "sheet.png"
         assert 0 <= row["area_of_half"] <= 0.5 + 1 / 16
         assert sum(entry["probability"] for entry in row["top"]) == pytest.approx(1, abs=1e-5)
-    assert size_of(here / "sheet.png")[0] > 1024
+    assert size_of(here / "sheet.png")[0] > 832
 
 
 def test_a_folder_gets_one_png_for_each_picture_also_for_two_of_one_name(here):

@@ -1,6 +1,5 @@
 """An audit written down: CSV files with everything, and one page with the worst of it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from headstart.errors import storage_errors
 from headstart.pages import read_template, thumbnail
 from headstart.progress import bar
 from headstart.run_files import write_csv
-from headstart.workplace import check_place
 
 PAGE = "audit.html"
 
@@ -29,26 +27,12 @@ _MEMBERS = 6
 _HINT = "Free some space there, or give another --out."
 
 
-def check_folder(out: str | os.PathLike[str], data: str | os.PathLike[str]) -> Path:
-    """Make sure, before anything is computed, that an audit can be written to a folder. An older one is replaced.
-
-    Raises:
-        RunError: if it is a file, a folder that holds something else, or inside the data.
-        StorageError: if nothing can be written there.
-    """
-    folder = Path(out)
-    there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-    if there and there <= {PAGE, *TABLES}:
-        return folder.resolve()
-    return check_place(folder, data)
-
-
 def write_report(audit: Audit, folder: Path, shown: int = SHOWN, show: bool = False) -> None:
     """Write the tables and the page.
 
     Args:
         audit: what was found.
-        folder: where to, see `check_folder`.
+        folder: where to, see `headstart.workplace.check_folder`.
         shown: findings of each check on the page, at most; the tables hold all.
         show: whether to draw a progress bar.
 

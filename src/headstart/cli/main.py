@@ -12,6 +12,7 @@ from headstart import __version__
 from headstart.cli.audit import audit
 from headstart.cli.backbones import backbones
 from headstart.cli.cache import cache
+from headstart.cli.compare import compare
 from headstart.cli.demo import demo
 from headstart.cli.evaluate import evaluate
 from headstart.cli.explain import explain
@@ -80,5 +81,5 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-for command in (audit, train, evaluate, predict, report, explain, layers, backbones, cache, demo):
+for command in (audit, compare, train, evaluate, predict, report, explain, layers, backbones, cache, demo):
     cli.add_command(command)

@@ -127,7 +127,7 @@ def write_png(canvas: Canvas, out: Path, about: Mapping[str, str]) -> None:
     for keyword, text in {"Software": _MAKER, **about}.items():
         texts.add_itxt(keyword, printable(text))
     file = io.BytesIO()
-    Image.fromarray(canvas.pixels).save(file, "PNG", optimize=True, pnginfo=texts)
+    Image.fromarray(canvas.pixels).save(file, "PNG", pnginfo=texts)
     with storage_errors(out, _HINT):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, file.getvalue())

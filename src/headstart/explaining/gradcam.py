@@ -48,7 +48,7 @@ class GradCam:
 
     def _maps(self, pixels: np.ndarray, classes: np.ndarray) -> np.ndarray:
         shown = keras.ops.convert_to_tensor(pixels.astype(np.float32))
-        chosen = np.eye(max(2, self._classifier.units), dtype=np.float32)[classes]
+        chosen = keras.ops.convert_to_tensor(np.eye(max(2, self._classifier.units), dtype=np.float32)[classes])
 
         def odds(offset: Any) -> tuple[Any, Any]:
             maps, features = self._model([shown, offset], training=False)
@@ -58,7 +58,7 @@ class GradCam:
         weights = gradients.mean((1, 2), keepdims=True)
         return scaled((weights * maps).sum(3))
 
-    def _log_odds(self, features: Any, chosen: np.ndarray) -> Any:
+    def _log_odds(self, features: Any, chosen: Any) -> Any:
         """From what the classifier takes, before its softmax or sigmoid, `(n,)`."""
         ops, classifier = keras.ops, self._classifier
         logits = ops.matmul(ops.cast(features, "float32"), classifier.kernel) + classifier.bias

@@ -13,7 +13,7 @@ MOST_ON_A_SHEET = 60
 """Pictures on one contact sheet."""
 
 _GAP = 16
-_SIDE = 320
+_SIDE = 256
 _SMALL = 160
 _COLUMNS = 4
 _LINE = 20
@@ -38,8 +38,8 @@ def in_detail(explanation: Explanation, top: int = 5) -> Canvas:
     _bars(canvas, explanation, named, third, _GAP + _LINE)
     below = _GAP + _LINE + _SIDE + 8
     canvas.text("what the network sees", first, below, _SIDE, 13, SOFT)
-    canvas.text(f"{TITLES[explanation.method]}, {explanation.layer}", second, below, _SIDE, 13, SOFT)
-    canvas.text(_in_words(explanation), second, below + _LINE, _SIDE, 13, SOFT)
+    canvas.text(_asked(explanation), second, below, 2 * _SIDE + _GAP, 13, SOFT)
+    canvas.text(_in_words(explanation), second, below + _LINE, 2 * _SIDE + _GAP, 13, SOFT)
     _scale(canvas, first, below + _LINE + 2)
     return canvas
 
@@ -86,8 +86,12 @@ def _scale(canvas: Canvas, left: int, top: int) -> None:
     canvas.text("nothing to most", left + _SCALE + 8, top, 160, 13, SOFT)
 
 
+def _asked(explanation: Explanation) -> str:
+    about = "" if explanation.method == "eigen-cam" else f" for {explanation.label}"
+    return f"{TITLES[explanation.method]}{about}, {explanation.layer}"
+
+
 def _in_words(explanation: Explanation) -> str:
     if not explanation.heat.any():
         return f"nothing here speaks for {explanation.label}"
-    about = "" if explanation.method == "eigen-cam" else f"for {explanation.label}: "
-    return f"{about}half of the heat on {explanation.area_of_half:.0%} of the picture"
+    return f"half of the heat on {explanation.area_of_half:.0%} of the picture"

@@ -102,7 +102,9 @@ class Keeper:
             StorageError: if the store cannot be written.
         """
         chosen = [picture.path for picture in self.listing.pictures] if paths is None else list(paths)
-        label = "extracting features" if view is None else f"extracting view {view.number + 1}"
+        label = (
+            f"extracting features of {self.recipe.backbone}" if view is None else f"extracting view {view.number + 1}"
+        )
         with bar(label, len(chosen), "pictures", self.show) as advance:
             space = self.store.space(self._identity(frozen, view), self._about(frozen, view))
             load = partial(frozen.runtime.load, pictures=len(chosen))
