@@ -23,6 +23,7 @@ from headstart.recipe import Recipe
 from headstart.workplace import unfinished
 
 if TYPE_CHECKING:
+    from headstart.exporting.export import Exported
     from headstart.folds import CrossValidation
     from headstart.models.backbones import backbones
     from headstart.models.cut import Parts, join, split
@@ -42,6 +43,7 @@ __all__ = [
     "backbones",
     "cross_validate",
     "evaluate",
+    "export_features",
     "join",
     "load",
     "resume",
@@ -145,6 +147,34 @@ def audit(
     if folder is not None:
         write_report(found, folder, max_shown, progress)
     return found
+
+
+def export_features(
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    run: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    progress: bool = True,
+    **choices: Any,
+) -> "Exported":
+    """Write the features of pictures to a file, with labels, paths and sides; see `docs/features.md`.
+
+    Args:
+        data: what `train` takes.
+        out: the file: `.npz`, `.h5` or `.parquet`.
+        run: a finished RUN whose frozen half is taken; Keras is not needed then. None for that of the recipe.
+        force: whether a file that is there is replaced.
+        progress: whether to draw progress bars on a terminal.
+        **choices: of the fields of `Recipe` those that say how data is read and split, and how features are computed.
+
+    Raises:
+        InputError: if anything that was given cannot be used.
+        MissingExtraError: if what writes the format, or Keras where there is no `run`, is not installed.
+    """
+    from headstart.exporting.export import export
+
+    return export(os.fspath(data), out, run, choices, force, progress)
 
 
 def load(run: str | os.PathLike[str]) -> Run:

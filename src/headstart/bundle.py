@@ -230,6 +230,20 @@ class Run:
             raise _damaged(self.path / "bundle.json")
         return found
 
+    def runtime_files(self) -> list[Path]:
+        """The halves for OpenVINO: the frozen and the trainable one, the latter alone where everything was trained.
+
+        Returns:
+            The `.xml` files, beside each of which is its `.bin`; none where only Keras can run this.
+
+        Raises:
+            RunError: if one of them is missing or damaged.
+        """
+        present = [file for file in (FROZEN, TRAINABLE) if file in self.about["digests"]]
+        for file in present:
+            self._check(str(Path(file).with_suffix(".bin")))
+        return [self._check(file) for file in present]
+
     def trained_on(self) -> set[str]:
         """The digests of the pictures it learned from."""
         try:
@@ -272,13 +286,11 @@ class Run:
         return True
 
     def _load_openvino(self, batch: int) -> tuple[Runtime, Runtime]:
-        present = [file for file in (FROZEN, TRAINABLE) if file in self.about["digests"]]
-        for file in present:
-            self._check(str(Path(file).with_suffix(".bin")))
-        if present == [TRAINABLE]:  # everything was trained
-            return PixelsRuntime(), OpenVINORuntime(self._check(TRAINABLE), "f32", batch, pixels=True)
-        frozen = OpenVINORuntime(self._check(FROZEN), self.precision, batch, pixels=True)
-        return frozen, OpenVINORuntime(self._check(TRAINABLE), "f32", batch)
+        *frozen, trainable = self.runtime_files()
+        if not frozen:  # everything was trained
+            return PixelsRuntime(), OpenVINORuntime(trainable, "f32", batch, pixels=True)
+        first = OpenVINORuntime(frozen[0], self.precision, batch, pixels=True)
+        return first, OpenVINORuntime(trainable, "f32", batch)
 
     def _load_keras(self) -> tuple[Runtime, Runtime]:
         """The whole model in place of the frozen half, and nothing in place of the other."""

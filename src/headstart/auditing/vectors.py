@@ -1,21 +1,21 @@
 """The features of audited pictures, as a training with that backbone would keep them: what one computes, both use."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from headstart.auditing.subject import Subject, without_broken
 from headstart.features.store import Store
 from headstart.images.decode import DecodeRecipe
-from headstart.models.assemble import assemble, build_network
+from headstart.images.given import shares_of
+from headstart.models.assemble import build_network
 from headstart.models.backbones import find_backbone
-from headstart.models.cut import split
-from headstart.models.freeze import Freezer
 from headstart.progress import waiting
 from headstart.recipe import Recipe
-from headstart.specs import HeadSpec
 from headstart.training.keeping import Keeper
 from headstart.training.rows import in_pieces
+from headstart.training.session import Session
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,12 @@ def compute_vectors(subject: Subject, recipe: Recipe, store: Store) -> Vectors:
     """
     backbone = find_backbone(recipe.backbone)
     size = recipe.image_size or backbone.size
+    keeper = Keeper(recipe, without_broken(subject), DecodeRecipe(size, size, recipe.fit), store, subject.show)
     with waiting(f"preparing {backbone.name}", subject.show):
         network = build_network(backbone, recipe.weights, size)
-        Freezer(network.model).apply(len(network.model.layers), "frozen")
-        model = assemble([network], size, HeadSpec("linear"), max(2, len(subject.listing.classes)))
-    decode = DecodeRecipe(size, size, recipe.fit)
-    keeper = Keeper(recipe, without_broken(subject), decode, store, subject.show)
-    frozen = keeper.freeze(split(model))
+        classes = max(2, len(subject.listing.classes))
+        parts = Session(recipe, keeper, shares_of(recipe), [network], classes, Path(), subject.show).for_head()
+    frozen = keeper.freeze(parts)
     paths = [subject.pictures[row].path for row in subject.good]
     kept = keeper.keep(frozen, paths)
     rows = np.array([row for row in subject.good if subject.pictures[row].path in kept.digests], int)

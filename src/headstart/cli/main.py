@@ -14,6 +14,7 @@ from headstart.cli.backbones import backbones
 from headstart.cli.cache import cache
 from headstart.cli.demo import demo
 from headstart.cli.evaluate import evaluate
+from headstart.cli.export_features import export_features
 from headstart.cli.layers import layers
 from headstart.cli.output import INTERRUPTED
 from headstart.cli.predict import predict
@@ -78,5 +79,5 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-for command in (audit, train, evaluate, predict, layers, backbones, cache, demo):
+for command in (audit, train, evaluate, predict, layers, backbones, cache, export_features, demo):
     cli.add_command(command)
