@@ -33,6 +33,7 @@ FLOORS = [
     "beginning",
     "folds",
     "exporting",
+    "boards",
     "__init__",
     "demo_data",
     "cli",

@@ -18,6 +18,7 @@ from headstart.cli.export_features import export_features
 from headstart.cli.layers import layers
 from headstart.cli.output import INTERRUPTED
 from headstart.cli.predict import predict
+from headstart.cli.tensorboard import tensorboard
 from headstart.cli.train import train
 from headstart.errors import HeadstartError
 from headstart.texts import printable
@@ -79,5 +80,5 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-for command in (audit, train, evaluate, predict, layers, backbones, cache, export_features, demo):
+for command in (audit, train, evaluate, predict, layers, backbones, cache, export_features, tensorboard, demo):
     cli.add_command(command)
