@@ -199,6 +199,34 @@ def test_a_run_that_was_moved_and_its_pictures_zipped_has_all_of_it(run, trained
     assert (board["gone"], board["projected"]) == (0, 60)
 
 
+def test_a_run_without_a_frozen_half_has_all_but_the_projector(run, trained, tmp_path):
+    about = json.loads((run / "bundle.json").read_text())
+    about["digests"] = {name: digest for name, digest in about["digests"].items() if "frozen" not in name}
+    (run / "bundle.json").write_text(json.dumps(about))
+    done = command("tensorboard", run, "--write-only", "--json")
+    why = f"{run} has no frozen half: all of it was trained, or Keras alone can run it."
+    assert done.stderr == f"headstart: there is no embedding projector: {why}\n"
+    (board,) = json.loads(done.stdout)["runs"]
+    assert (board["projected"], board["mistakes"] > 0) == (0, True)
+    exported = CliRunner().invoke(
+        cli, ["export-features", str(trained / "data"), "--out", str(tmp_path / "f.npz"), "--run", str(run)]
+    )
+    assert (exported.exit_code, exported.stderr) == (2, f"Error: {why}\n")
+
+
+def test_only_choices_that_are_not_the_usual_ones_are_told(run):
+    write(run)
+    found = events(run / "tensorboard" / "results").SummaryMetadata("_hparams_/session_start_info")
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    told = HParamsPluginData.FromString(found.plugin_data.content).session_start_info.hparams
+    assert set(told) == {
+        *("backbone", "strategy", "image_size", "val", "test"),
+        *("head (in the end)", "kept (in the end)"),
+    }
+    assert told["image_size"].number_value == 48
+
+
 def test_epochs_that_keras_has_not_logged_come_from_the_history(run):
     (run / "history.csv").write_text(
         "stage,epoch,accuracy,loss,val_accuracy,val_loss\nfinetune,1,0.5,0.7,0.4,0.8\nfinetune,2,0.75,0.5,0.5,0.6\n"

@@ -30,6 +30,13 @@ def test_a_matrix_of_any_size_is_drawn_and_none_is_huge(classes):
     assert max(drawn.shape) < 2100
 
 
+def test_the_legend_fits_above_two_classes():
+    drawn = confusion_matrix(np.eye(2, dtype=int), ["a", "b"])
+    legend = drawn[:20] < 200
+    assert legend.any()
+    assert not legend[:, -8:].any()
+
+
 def test_a_class_without_pictures_and_a_name_that_is_no_text_are_no_problem():
     drawn = confusion_matrix(np.array([[0, 0], [1, 3]]), ["\x1b[2J\n\udcff", "名前"])
     assert drawn.ndim == 3

@@ -15,6 +15,7 @@ _MATRIX = 720  # rows and columns of all cells together, about
 _MOST_NAMED = 40  # classes whose names there is room for
 _MOST_COUNTED = 25  # classes whose numbers there is room for
 _LONGEST = 22
+_LEGEND = "down: true class, across: predicted"
 _LINE = 17
 _GAP = 8
 
@@ -33,12 +34,13 @@ def confusion_matrix(confusion: np.ndarray, names: Sequence[str]) -> np.ndarray:
     cell = max(2, min(64, _MATRIX // count))
     named = count <= _MOST_NAMED
     margin = (max(_width(_short(name)) for name in names) + 2 * _GAP) if named else 3 * _GAP
+    margin = max(margin, _width(_LEGEND) + _GAP - cell * count)
     top = margin + _LINE + _GAP
     image = Image.new("RGB", (margin + cell * count + _GAP, top + cell * count + _GAP), _BACKGROUND)
     cells = Image.fromarray(_colours(confusion)).resize((cell * count, cell * count), Image.Resampling.NEAREST)
     image.paste(cells, (margin, top))
     pen = ImageDraw.Draw(image)
-    pen.text((margin, _GAP // 2), "down: true class; across: predicted", _FAINT, _font(12))
+    pen.text((_GAP, _GAP // 2), _LEGEND, _FAINT, _font(13))
     if named:
         for place, name in enumerate(names):
             middle = cell * place + cell // 2

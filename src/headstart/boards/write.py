@@ -19,7 +19,7 @@ from headstart.boards.draw import captioned, confusion_matrix
 from headstart.boards.projector import thumbnails, write_projector
 from headstart.boards.record import Record, Seen, read_record
 from headstart.bundle import Run
-from headstart.errors import RunError, storage_errors
+from headstart.errors import HeadstartError, RunError, storage_errors
 from headstart.features.store import Store
 from headstart.progress import waiting
 from headstart.recipe import PATHS, Recipe
@@ -37,7 +37,7 @@ SIDES = {"val": "validation", "test": "test"}
 
 _HINT = "Make room there, or copy the RUN to where you may write."
 _ALWAYS_TOLD = ("backbone", "strategy")
-_UNTOLD = set(PATHS) - {"weights"}
+_UNTOLD = set(PATHS) - {"weights", "val", "test"}
 _FIGURES = ("accuracy", "loss", "n")
 _SHOWN = 25
 _COLUMNS = 5
@@ -106,6 +106,8 @@ def _write_board(record: Record, told: Sequence[str], show: bool) -> Board:
             shutil.rmtree(own / RESULTS, ignore_errors=True)
             staging.chmod(0o755)  # others may look at it, as at all else in the RUN
             os.replace(staging, own / RESULTS)
+        except KeyError as error:
+            raise RunError(f"{run.path / 'metrics.json'} has no {error}. Copy the whole RUN once more.") from None
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     there = tuple(folder for folder in logs if folder.is_dir())
@@ -116,10 +118,10 @@ def _project(folder: Path, record: Record, show: bool) -> int:
     if record.gone == len(record.pictures):
         return 0
     store = Store()
-    store.prepare()
     try:
+        store.prepare()
         return write_projector(folder, record, store, show)
-    except RunError as error:
+    except HeadstartError as error:  # a RUN without it still has all the rest
         log.warning("there is no embedding projector: %s", error)
         return 0
 

@@ -33,14 +33,17 @@ def keep_of_run(run: Run, paths: Sequence[str], store: Store, show: bool = False
         show: whether to draw a progress bar.
 
     Raises:
-        RunError: if the RUN has no frozen half that OpenVINO runs.
+        RunError: if the RUN has no frozen half, or it is damaged.
+        HeadstartError: if OpenVINO is not installed.
         StorageError: if the store cannot be written.
     """
     files = run.runtime_files()
     if len(files) < 2:
         raise RunError(f"{run.path} has no frozen half: all of it was trained, or Keras alone can run it.")
-    frozen, identity = files[0], openvino_identity(run.precision)
-    space = store.space(space_identity(_digest(run, store), run.decode_recipe, identity), _about(run, frozen))
+    frozen = files[0]
+    about = _about(run, frozen)
+    identity = space_identity(_digest(run, store), run.decode_recipe, openvino_identity(run.precision))
+    space = store.space(identity, about)
     load = partial(OpenVINORuntime, frozen, run.precision, pixels=True)
     with bar("extracting features", len(paths), "pictures", show) as advance:
         return extract(paths, run.decode_recipe, load, space, store.stat_cache, advance)
