@@ -253,6 +253,25 @@ def test_a_damaged_table_is_one_line(run, name):
     assert line.startswith(f"Error: the tables in {run} are damaged: ")
 
 
+def test_a_stage_cannot_lead_out_of_the_run(run, tmp_path):
+    (run / "history.csv").write_text("stage,epoch,loss\n../../../out,1,0.5\n")
+    result = in_process(run, "--write-only")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "history.csv has a stage '../../../out'" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damage", ['"per_class": {', '"accuracy":', '"confusion":', '"stages":'])
+def test_damaged_figures_are_one_line_and_leave_nothing(run, damage):
+    file = run / "metrics.json"
+    file.write_text(file.read_text().replace(damage, damage.replace('"', '"x', 1)))
+    result = in_process(run, "--write-only")
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Error: the figures in {run} are damaged: ")
+    assert not [entry for entry in run.iterdir() if entry.name.startswith(".")]
+
+
 def test_a_missing_extra_and_no_run_are_one_line(run, tmp_path, monkeypatch):
     result = in_process(tmp_path / "nothing", "--write-only")
     assert result.stderr == (

@@ -323,7 +323,7 @@ class Drawn:
 
 pictures = (Picture(str(n), str(n), "ab"[n % 2]) for n in range(int(sys.argv[1])))
 examples = tuple(Example(picture, f"{n:040x}", "train") for n, picture in enumerate(pictures))
-table = Table(("a", "b"), examples, Drawn(), lambda tensors: tensors[0], {})
+table = Table(("a", "b"), examples, Drawn(), {})
 out = Path(sys.argv[2])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 WRITERS[out.suffix](out, table, lambda count: None)

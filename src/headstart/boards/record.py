@@ -85,6 +85,8 @@ def read_record(run: Run, data: str | None = None) -> Record:
     pictures = []
     try:
         for row in _rows(run.path / "history.csv"):
+            if not row["stage"].isidentifier():  # it is going to be the name of a folder
+                raise ValueError(f"history.csv has a stage {row['stage']!r}")
             history.setdefault(row.pop("stage"), []).append({name: text for name, text in row.items() if text})
         for row in _rows(run.path / "predictions.csv"):
             judged[row["path"], row["side"]] = (row["predicted"], float(row["probability"]))

@@ -49,9 +49,8 @@ def _gather(folder: Path, boards: Sequence[Board]) -> None:
         place = folder / _free_name(folder, Path(board.run).resolve().name or "run")
         place.mkdir()
         for logs in board.logs:
-            for entry in sorted(logs.iterdir()):
-                if not (place / entry.name).exists():
-                    os.symlink(entry.resolve(), place / entry.name)
+            if not (place / logs.name).exists():
+                os.symlink(logs.resolve(), place / logs.name)
 
 
 def _free_name(folder: Path, name: str) -> str:

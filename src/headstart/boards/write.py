@@ -50,7 +50,7 @@ class Board:
 
     Attributes:
         run: the RUN.
-        logs: the folders in which TensorBoard finds it.
+        logs: the folders of events: what was written, and what Keras has logged of each stage.
         pictures: that the RUN was trained and judged with.
         gone: those that are not where they were.
         projected: those in the embedding projector.
@@ -81,7 +81,10 @@ def write_boards(runs: Sequence[Run], data: str | None = None, show: bool = Fals
         RunError: if what a RUN says is damaged.
         StorageError: if a RUN cannot be written to.
     """
-    records = [read_record(run, data) for run in runs]
+    records = []
+    for run in runs:
+        with waiting(f"reading {run.path}", show):
+            records.append(read_record(run, data))
     told = [*_ALWAYS_TOLD, *(field.name for field in fields(Recipe) if _differs(field.name, records))]
     return [_write_board(record, told, show) for record in records]
 
@@ -95,23 +98,21 @@ def _differs(name: str, records: Sequence[Record]) -> bool:
 def _write_board(record: Record, told: Sequence[str], show: bool) -> Board:
     run = record.run
     own = run.path / "tensorboard"
-    logs = [own, *(Path(place) for place in (record.recipe.get("tensorboard"),) if isinstance(place, str))]
+    places = [own, *(Path(place) for place in (record.recipe.get("tensorboard"),) if isinstance(place, str))]
+    logged = [place / stage for stage in record.history for place in places if (place / stage).is_dir()]
     with storage_errors(own, _HINT):
         own.mkdir(exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=run.path, prefix=".unfinished-"))
         try:
             projected = _project(staging, record, show)
             with waiting(f"writing the board of {run.path}", show):
-                mistakes = _write_events(staging, record, told, logs)
+                mistakes = _write_events(staging, record, told, logged)
             shutil.rmtree(own / RESULTS, ignore_errors=True)
             staging.chmod(0o755)  # others may look at it, as at all else in the RUN
             os.replace(staging, own / RESULTS)
-        except KeyError as error:
-            raise RunError(f"{run.path / 'metrics.json'} has no {error}. Copy the whole RUN once more.") from None
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    there = tuple(folder for folder in logs if folder.is_dir())
-    return Board(os.fspath(run.path), there, len(record.pictures), record.gone, projected, mistakes)
+    return Board(os.fspath(run.path), (own / RESULTS, *logged), len(record.pictures), record.gone, projected, mistakes)
 
 
 def _project(folder: Path, record: Record, show: bool) -> int:
@@ -126,27 +127,34 @@ def _project(folder: Path, record: Record, show: bool) -> int:
         return 0
 
 
-def _write_events(folder: Path, record: Record, told: Sequence[str], logs: Sequence[Path]) -> int:
+def _write_events(folder: Path, record: Record, told: Sequence[str], logged: Sequence[Path]) -> int:
     """Everything but the projector; returns the number of mistakes that are shown."""
     from tensorboardX import SummaryWriter
 
+    try:
+        with SummaryWriter(str(folder), filename_suffix=".board") as writer:
+            _write_figures(writer, record, told)
+            for stage, rows in record.history.items():
+                if "epoch" not in rows[0]:
+                    _write_tried(writer, stage, rows)
+                elif not any(place.name == stage and any(place.rglob("*tfevents*")) for place in logged):
+                    _write_epochs(folder / stage, rows)
+            return sum(_write_mistakes(writer, record, side) for side in SIDES)
+    except (KeyError, TypeError, ValueError) as error:  # what others wrote may be anything
+        raise RunError(
+            f"the figures in {record.run.path} are damaged: {error}. Copy the whole RUN once more."
+        ) from None
+
+
+def _write_figures(writer: "SummaryWriter", record: Record, told: Sequence[str]) -> None:
     metrics = record.run.metrics
-    with SummaryWriter(str(folder), filename_suffix=".board") as writer:
-        writer.add_text("summary", summary(record))
-        for side, of_side in _figures(metrics):
-            names = list(of_side["per_class"])
-            drawn = confusion_matrix(np.array(of_side["confusion"]), names)
-            writer.add_image(f"confusion/{SIDES[side]}", drawn, dataformats="HWC")
-        mistakes = sum(_write_mistakes(writer, record, side) for side in SIDES)
-        for stage, rows in record.history.items():
-            if "epoch" not in rows[0]:
-                _write_tried(writer, stage, rows)
-            elif not any(any((place / stage).rglob("*tfevents*")) for place in logs):
-                _write_epochs(folder / stage, rows)
-        chosen = {name: record.recipe.get(name) for name in told} | _outcome(metrics)
-        known = {name: value for name, value in chosen.items() if isinstance(value, str | int | float)}
-        writer.add_hparams(known, dict(_scalars(metrics)), ".")
-    return mistakes
+    writer.add_text("summary", summary(record))
+    for side, of_side in _figures(metrics):
+        drawn = confusion_matrix(np.array(of_side["confusion"]), list(of_side["per_class"]))
+        writer.add_image(f"confusion/{SIDES[side]}", drawn, dataformats="HWC")
+    chosen = {name: record.recipe.get(name) for name in told} | _outcome(metrics)
+    known = {name: value for name, value in chosen.items() if isinstance(value, str | int | float)}
+    writer.add_hparams(known, dict(_scalars(metrics)), ".")
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -76,6 +76,6 @@ def _report(boards: "Sequence[Board]", address: str | None, as_json: bool) -> No
         say("{}: {} pictures in the projector, {} mistakes.", *counts)
     if address is None:
         for board in boards:
-            say("Written to [bold]{}[/].", board.logs[0] / "results")
+            say("Written to [bold]{}[/].", board.logs[0])
     else:
         say("TensorBoard is at [bold]{}[/]; Ctrl-C ends it.", address)

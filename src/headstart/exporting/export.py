@@ -13,7 +13,7 @@ from headstart.atomic import whole_file
 from headstart.bundle import Run
 from headstart.errors import DataError, InputError, RecipeError, nearest, require_free_space, storage_errors
 from headstart.exporting.formats import WRITERS, require
-from headstart.exporting.of_run import as_vectors, keep_of_run, recipe_of
+from headstart.exporting.of_run import keep_of_run, recipe_of
 from headstart.exporting.table import Table
 from headstart.features.extract import Extraction
 from headstart.features.store import Store
@@ -103,7 +103,7 @@ def export(
     started = time.perf_counter()
     target = check_target(out, data, force)
     found = _of_recipe(data, choices, show, trains) if run is None else _of_run(data, Run(run), choices, show)
-    table = Table(found.dataset.classes, found.dataset.examples, found.features, as_vectors, found.about)
+    table = Table(found.dataset.classes, found.dataset.examples, found.features, found.about)
     with storage_errors(target, _HINT), bar("writing", len(table), "pictures", show) as advance:
         require_free_space(target.parent, len(table) * (4 * table.width + _BYTES_BESIDE))
         with whole_file(target) as temporary:

@@ -1,11 +1,12 @@
 """What is exported: pictures in rows, of which only some are in memory at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from headstart.exporting.of_run import as_vectors
 from headstart.features.extract import Extraction
 from headstart.images.dataset import Example
 
@@ -29,14 +30,12 @@ class Table:
         classes: the class names.
         examples: the pictures, in the order in which they were found.
         extraction: knows where the features are.
-        vectors: makes float32 `(pictures, width)` of what the store gives.
         about: where all of it comes from: texts, numbers, None and mappings of these.
     """
 
     classes: tuple[str, ...]
     examples: tuple[Example, ...]
     extraction: Extraction
-    vectors: Callable[[Sequence[np.ndarray]], np.ndarray]
     about: dict[str, Any]
     width: int = field(init=False)
 
@@ -53,7 +52,7 @@ class Table:
 
     def features(self, rows: slice) -> np.ndarray:
         """Float32 `(rows, width)`."""
-        return self.vectors(self.extraction.read([example.picture.path for example in self.examples[rows]]))
+        return as_vectors(self.extraction.read([example.picture.path for example in self.examples[rows]]))
 
     def labels(self, rows: slice) -> np.ndarray:
         """Int64 `(rows,)`, places in the class names."""
