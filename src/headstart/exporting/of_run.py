@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.bundle import FROZEN, Run
+from headstart.bundle import Run
 from headstart.errors import RunError
 from headstart.features.extract import Extraction, extract
 from headstart.features.keys import file_digest, space_identity
@@ -42,7 +42,7 @@ def keep_of_run(run: Run, paths: Sequence[str], store: Store, show: bool = False
         raise RunError(f"{run.path} has no frozen half: all of it was trained, or Keras alone can run it.")
     frozen = files[0]
     about = _about(run, frozen)
-    identity = space_identity(_digest(run, store), run.decode_recipe, openvino_identity(run.precision))
+    identity = space_identity(_digest(run, frozen, store), run.decode_recipe, openvino_identity(run.precision))
     space = store.space(identity, about)
     load = partial(OpenVINORuntime, frozen, run.precision, pixels=True)
     with bar("extracting features", len(paths), "pictures", show) as advance:
@@ -68,12 +68,12 @@ def as_vectors(tensors: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(vectors, axis=1, dtype=np.float32)
 
 
-def _digest(run: Run, store: Store) -> str:
+def _digest(run: Run, frozen: Path, store: Store) -> str:
     """Of the frozen half: what its training called it, if the store has the very same file under that name.
 
     A RUN may come from anywhere; what it calls itself must not decide what trainings find in the store.
     """
-    written = {suffix: run.about["digests"].get(str(Path(FROZEN).with_suffix(suffix))) for suffix in _SUFFIXES}
+    written = {suffix: file_digest(frozen.with_suffix(suffix)) for suffix in _SUFFIXES}
     called = str(run.about.get("frozen_part"))
     if re.fullmatch("[0-9a-f]+", called):
         kept = store.converted(called) / version("openvino") / MODEL_FILE
