@@ -29,6 +29,7 @@ from headstart.workplace import check_folder, unfinished
 
 if TYPE_CHECKING:
     from headstart.explaining.explain import Explanation, MethodName
+    from headstart.exporting.export import Exported
     from headstart.folds import CrossValidation
     from headstart.models.backbones import backbones
     from headstart.models.cut import Parts, join, split
@@ -51,6 +52,7 @@ __all__ = [
     "cross_validate",
     "evaluate",
     "explain",
+    "export_features",
     "join",
     "load",
     "report",
@@ -188,6 +190,34 @@ def compare(
         raise RecipeError([f"a comparison takes no {name}; it takes {', '.join(CHOICES)}." for name in sorted(others)])
     recipe = Recipe(data=os.fspath(data), strategy="head", **choices)
     return start_compare(recipe, parse_entries(backbones, weights), all_cached, sample, out, progress)
+
+
+def export_features(
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    run: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    progress: bool = True,
+    **choices: Any,
+) -> "Exported":
+    """Write the features of pictures to a file, with labels, paths and sides; see `docs/features.md`.
+
+    Args:
+        data: what `train` takes.
+        out: the file: `.npz`, `.h5` or `.parquet`.
+        run: a finished RUN whose frozen half is taken; Keras is not needed then. None for that of the recipe.
+        force: whether a file that is there is replaced.
+        progress: whether to draw progress bars on a terminal.
+        **choices: of the fields of `Recipe` those that say how data is read and split, and how features are computed.
+
+    Raises:
+        InputError: if anything that was given cannot be used.
+        MissingExtraError: if what writes the format, or Keras where there is no `run`, is not installed.
+    """
+    from headstart.exporting.export import export
+
+    return export(os.fspath(data), out, run, choices, force, progress)
 
 
 def load(run: str | os.PathLike[str]) -> Run:

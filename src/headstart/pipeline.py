@@ -39,8 +39,8 @@ from headstart.reporting.report import report_training
 from headstart.specs import HeadSpec, parse_head
 from headstart.training.calibrating import calibrate
 from headstart.training.keeping import Keeper
-from headstart.training.session import Session
-from headstart.training.strategies import Outcome, as_saved, run_strategy
+from headstart.training.session import Cut, Session
+from headstart.training.strategies import Outcome, as_saved, prepare, run_strategy
 from headstart.workplace import Workplace, check_place, working_in
 
 
@@ -79,6 +79,31 @@ def train(recipe: Recipe, show: bool = False, listing: Listing | None = None) ->
         with waiting("writing and checking the run", show):
             _hand_over(recipe, session, outcome, place, started)
     return Run(recipe.out or run)
+
+
+def keep_features(recipe: Recipe, show: bool = False, listing: Listing | None = None) -> tuple[Session, Cut]:
+    """Keep the features that a training with strategy `head` would learn from, and go no further.
+
+    Args:
+        recipe: every choice; its strategy is `head`.
+        show: whether to draw progress bars on a terminal.
+        listing: the pictures, where they have been found already.
+
+    Returns:
+        The pictures on their sides, and where their features are.
+
+    Raises:
+        InputError: if anything that was given cannot be used; what was computed by then is in the store.
+    """
+    recipe.check(backbones())
+    listing, shares = listing or _list(recipe), shares_of(recipe)
+    check_shares(listing, shares)
+    store = Store()
+    store.prepare()
+    keras.utils.set_random_seed(recipe.seed)
+    session = _open_session(_Begun(recipe), _keeper(recipe, listing, store, show), shares, Workplace(Path()))
+    prepare(session)
+    return session, session.keep(session.for_head())
 
 
 @dataclass(frozen=True)

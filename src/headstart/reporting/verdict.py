@@ -328,7 +328,7 @@ def _steps_to_be_better(found: Gathered) -> Iterator[Step]:
     if recipe.strategy == "head":
         command = changed_command(recipe, strategy="auto")
         yield from _training("See whether fine-tuning helps; what is no better is not kept.", command)
-    backbones = sorted({*recipe.backbones, "nano", "mobilenet_v2", "efficientnetv2_b0"})
+    backbones = sorted({*recipe.backbones, "nano", "mobilenet_v2", "efficientnet_v2_b0"})
     yield Step(
         "See whether another backbone suits these pictures better; most of that is computed once.",
         f"headstart compare {shlex.quote(recipe.data)} --backbones {','.join(backbones)}",
