@@ -15,6 +15,7 @@ from headstart.models.backbones import Backbone, backbones, find_backbone
 from headstart.models.cut import fingerprint, join, layer_costs, split
 from headstart.models.freeze import Freezer
 from headstart.models.nano import Nano
+from headstart.reporting.verdict import SUGGESTED
 from headstart.specs import parse_head
 
 # The smallest input that a network takes where that is more than the usual 32.
@@ -65,6 +66,10 @@ def test_no_constructor_of_keras_applications_is_missing():
 )
 def test_names_are_those_that_people_expect(name, constructor):
     assert find_backbone(name).constructor is getattr(keras.applications, constructor)
+
+
+def test_those_that_a_report_suggests_exist():
+    assert set(SUGGESTED) <= set(backbones())
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_ones():

@@ -43,6 +43,9 @@ TELLING_OF_TWO = 0.75
 PRECISE = 0.95
 """The precision for which it is said what answering only when sure comes to."""
 
+SUGGESTED = ("nano", "mobilenet_v2", "efficientnet_v2_b0")
+"""Backbones worth comparing with: one that needs nothing, one that is quick, one that is good."""
+
 SURE = 0.9
 """Mistakes with more confidence than this are worth a count."""
 
@@ -328,7 +331,7 @@ def _steps_to_be_better(found: Gathered) -> Iterator[Step]:
     if recipe.strategy == "head":
         command = changed_command(recipe, strategy="auto")
         yield from _training("See whether fine-tuning helps; what is no better is not kept.", command)
-    backbones = sorted({*recipe.backbones, "nano", "mobilenet_v2", "efficientnet_v2_b0"})
+    backbones = sorted({*recipe.backbones, *SUGGESTED})
     yield Step(
         "See whether another backbone suits these pictures better; most of that is computed once.",
         f"headstart compare {shlex.quote(recipe.data)} --backbones {','.join(backbones)}",
