@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headstart.texts import inert, printable
+from headstart.texts import active, inert, printable, short
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,13 @@ def test_a_text_that_looks_like_a_formula_gets_an_apostrophe(text):
 @pytest.mark.parametrize("cell", ["cat", "a=b", "", -1.5, 3, None])
 def test_everything_else_stays_as_it_is(cell):
     assert inert(cell) is cell
+
+
+@given(st.text())
+def test_a_cell_becomes_what_it_was(text):
+    assert active(inert(text)) == (text if not text.startswith("'") else active(text))
+
+
+def test_a_long_text_keeps_its_ends():
+    shown = short("a" * 150 + "\n" + "b" * 150)
+    assert shown == "a" * 100 + " ... " + "b" * 100

@@ -13,18 +13,23 @@ first used, and need `headstart[train]`.
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.auditing.findings import SHOWN, Audit
 from headstart.beginning import start
 from headstart.bundle import Evaluation, Prediction, Run
-from headstart.errors import HeadstartError, InputError
+from headstart.comparing.comparison import Comparison
+from headstart.comparing.entries import CHOICES, SAMPLE, parse_entries
+from headstart.comparing.start import start_compare
+from headstart.errors import HeadstartError, InputError, RecipeError
 from headstart.loading import load_keras, require_audit
 from headstart.recipe import Recipe
-from headstart.workplace import unfinished
+from headstart.workplace import check_folder, unfinished
 
 if TYPE_CHECKING:
     from headstart.explaining.explain import Explanation, MethodName
+    from headstart.exporting.export import Exported
     from headstart.folds import CrossValidation
     from headstart.models.backbones import backbones
     from headstart.models.cut import Parts, join, split
@@ -33,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Audit",
+    "Comparison",
     "Evaluation",
     "HeadstartError",
     "InputError",
@@ -42,11 +48,14 @@ __all__ = [
     "Run",
     "audit",
     "backbones",
+    "compare",
     "cross_validate",
     "evaluate",
     "explain",
+    "export_features",
     "join",
     "load",
+    "report",
     "resume",
     "split",
     "train",
@@ -141,13 +150,74 @@ def audit(
     require_audit("headstart audit")
     recipe = Recipe(data=os.fspath(data), backbone=backbone, strategy="head", **choices)
     from headstart.auditing.audit import run_audit
-    from headstart.auditing.report import check_folder, write_report
+    from headstart.auditing.report import PAGE, TABLES, write_report
 
-    folder = None if out is None else check_folder(out, data)
+    folder = None if out is None else check_folder(out, data, {PAGE, *TABLES})
     found = run_audit(recipe, against, features, progress)
     if folder is not None:
         write_report(found, folder, max_shown, progress)
     return found
+
+
+def compare(
+    data: str | os.PathLike[str],
+    backbones: str | Sequence[str] = (),
+    *,
+    all_cached: bool = False,
+    weights: str = "imagenet",
+    sample: int = SAMPLE,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    **choices: Any,
+) -> Comparison:
+    """Find the backbone for some pictures: how accurate each is with a solved head, how fast, and which one to take.
+
+    Args:
+        data: what `train` takes.
+        backbones: `NAME[@PIXELS][:WEIGHTS]` each, a sequence or with commas between.
+        all_cached: whether all backbones take part, too, whose ImageNet weights are on this machine.
+        weights: for those that name none.
+        sample: pictures that all are judged on first; ten for each class at least.
+        out: folder to write the page, the table and the JSON to; None for neither.
+        progress: whether to draw progress bars on a terminal.
+        **choices: fields of `Recipe`, of those in `headstart.comparing.entries.CHOICES`.
+
+    Raises:
+        InputError: if anything that was given cannot be used, or no backbone can be had.
+        MissingExtraError: if Keras is not installed.
+    """
+    if others := choices.keys() - set(CHOICES):
+        raise RecipeError([f"a comparison takes no {name}; it takes {', '.join(CHOICES)}." for name in sorted(others)])
+    recipe = Recipe(data=os.fspath(data), strategy="head", **choices)
+    return start_compare(recipe, parse_entries(backbones, weights), all_cached, sample, out, progress)
+
+
+def export_features(
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    run: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    progress: bool = True,
+    **choices: Any,
+) -> "Exported":
+    """Write the features of pictures to a file, with labels, paths and sides; see `docs/features.md`.
+
+    Args:
+        data: what `train` takes.
+        out: the file: `.npz`, `.h5` or `.parquet`.
+        run: a finished RUN whose frozen half is taken; Keras is not needed then. None for that of the recipe.
+        force: whether a file that is there is replaced.
+        progress: whether to draw progress bars on a terminal.
+        **choices: of the fields of `Recipe` those that say how data is read and split, and how features are computed.
+
+    Raises:
+        InputError: if anything that was given cannot be used.
+        MissingExtraError: if what writes the format, or Keras where there is no `run`, is not installed.
+    """
+    from headstart.exporting.export import export
+
+    return export(os.fspath(data), out, run, choices, force, progress)
 
 
 def load(run: str | os.PathLike[str]) -> Run:
@@ -194,6 +264,33 @@ def explain(
     paths = [picture.path for picture in list_any(given)]
     found = Explainer(run if isinstance(run, Run) else Run(run), method, layer, label).stream(paths)
     return [one for one in found if isinstance(one, Explanation)]
+
+
+def report(
+    run: str | os.PathLike[str] | Run,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Path:
+    """Draw the page of a RUN anew: whether to trust it, why it errs, what to try next.
+
+    Args:
+        run: the RUN, or its folder.
+        out: the file to write; None for `report.html` in the RUN.
+        data: where its pictures are now; None for where they were in training.
+        progress: whether to draw a progress bar on a terminal.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: if there is no such RUN, a table of it is damaged, or the page cannot be written.
+    """
+    from headstart.reporting.report import write_report
+
+    opened = run if isinstance(run, Run) else Run(run)
+    return write_report(opened, out, None if data is None else os.fspath(data), show=progress)
 
 
 def _recipe(data: str | os.PathLike[str], choices: dict[str, Any]) -> Recipe:

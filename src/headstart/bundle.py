@@ -1,13 +1,15 @@
 """What a training leaves behind: RUN, a folder that can be evaluated, used and moved anywhere.
 
     RUN/model.keras         the whole classifier, for any Keras: RGB pixels 0-255 in, probabilities out
-    RUN/runtime/            the same in two halves for OpenVINO; what headstart itself runs
+    RUN/runtime/            the same in two halves for OpenVINO, what headstart itself runs; and `usual.safetensors`,
+                            what its training pictures look like to the frozen half
     RUN/bundle.json         class names, decoding, precision, provenance, digests
     RUN/metrics.json        the figures on the validation pictures
     RUN/history.csv         training, row by row
     RUN/splits.csv          every picture: path, label, side, digest
-    RUN/predictions.csv     the probabilities of every validation picture, by path
+    RUN/predictions.csv     the probabilities of every validation and test picture, by path
     RUN/quarantine.csv      the files that were left out, and why
+    RUN/report.html         all of it to look at
 
     RUN/checkpoints/        the best weights of each stage that was fitted
     RUN/tensorboard/        its logs
@@ -17,46 +19,52 @@ Using a RUN needs neither Keras nor TensorFlow as long as `runtime/` and OpenVIN
 """
 
 import csv
-import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from headstart.errors import DataError, RunError, nearest
 from headstart.evaluation.evaluate import Figures, figures, of_both_classes
+from headstart.evaluation.selective import Abstention, abstain_for
+from headstart.evaluation.unlike import Familiarity, pooled, read_familiarity
 from headstart.features.extract import in_batches, load_pictures
 from headstart.features.keys import file_digest
 from headstart.features.runtime import BATCH, KerasRuntime, OpenVINORuntime, PixelsRuntime, Precision, Runtime
 from headstart.images.decode import DecodeRecipe
-from headstart.images.pictures import Listing, Picture, Quarantined
+from headstart.images.pictures import Listing, Picture, Quarantined, Side
 from headstart.images.sources import list_any, list_for_evaluation
 from headstart.loading import has_openvino, is_installed, load_keras, load_openvino
 from headstart.progress import bar
-from headstart.recipe import Fit, Output
-from headstart.texts import inert
+from headstart.run_files import (
+    ABOUT,
+    AGAIN,
+    FAMILIARITY,
+    FROZEN,
+    METRICS,
+    MODEL,
+    ODD_NAMES,
+    PREDICTIONS,
+    SPLITS,
+    TRAINABLE,
+    Judged,
+    damaged,
+    first_line,
+    is_sound,
+    read_about,
+    read_json,
+    read_judged,
+)
 
 if TYPE_CHECKING:
     import keras
 
 log = logging.getLogger(__name__)
-
-FORMAT = 1
-"""Raise this when the files in a RUN change their meaning."""
-
-MODEL = "model.keras"
-FROZEN = "runtime/frozen.xml"
-TRAINABLE = "runtime/trainable.xml"
-
-_LARGEST_SIDE = 1 << 14
-_AGAIN = "Train it again, or copy the whole folder once more."
-_ODD_NAMES = "surrogateescape"  # names on disk need not be text; they are written down byte for byte
 
 
 @dataclass(frozen=True)
@@ -68,12 +76,18 @@ class Prediction:
         label: the most probable class.
         probability: its probability, 0 to 1.
         probabilities: of every class, by name, the most probable first.
+        familiarity: the share of pictures like those of the training that are as far from these, above 0, at most 1;
+            None where the RUN cannot tell.
+        unlike: whether that is so little that the picture is unlike the training data, and nothing that is said of it
+            can be trusted; None where the RUN cannot tell.
     """
 
     path: str
     label: str
     probability: float
     probabilities: dict[str, float]
+    familiarity: float | None = None
+    unlike: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -85,12 +99,25 @@ class Evaluation:
         pictures: those that could be decoded.
         probabilities: float32 `(pictures, classes)`, in the order of the RUN's classes.
         quarantined: the files that were left out, and why.
+        unlike: bool `(pictures,)`, which of them are unlike the training data; None where the RUN cannot tell.
     """
 
     figures: Figures
     pictures: list[Picture]
     probabilities: np.ndarray
     quarantined: list[Quarantined]
+    unlike: np.ndarray | None = None
+
+
+class _Said(NamedTuple):
+    """What a classifier says of some pictures: probabilities, and how familiar they are where that is known."""
+
+    probabilities: np.ndarray
+    shares: np.ndarray | None
+
+    def rows(self) -> Iterator[tuple[np.ndarray, float | None]]:
+        shares = [None] * len(self.probabilities) if self.shares is None else map(float, self.shares)
+        return zip(self.probabilities, shares, strict=True)
 
 
 class Run:
@@ -105,9 +132,9 @@ class Run:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
-        self.about = _read_about(self.path)
-        if not _is_sound(self.about):
-            raise _damaged(self.path / "bundle.json")
+        self.about = read_about(self.path)
+        if not is_sound(self.about):
+            raise damaged(self.path / ABOUT)
         self.classes: tuple[str, ...] = tuple(self.about["classes"])
         self.decode_recipe = DecodeRecipe(**self.about["decode"])
         self.precision: Precision = self.about["precision"]
@@ -125,9 +152,9 @@ class Run:
             RunError: if they are damaged.
         """
         try:
-            return _read_json(self.path / "metrics.json")
+            return read_json(self.path / METRICS)
         except (OSError, ValueError):
-            raise _damaged(self.path / "metrics.json") from None
+            raise damaged(self.path / METRICS) from None
 
     @cached_property
     def model(self) -> "keras.Model":
@@ -158,7 +185,35 @@ class Run:
         wanted = (self.decode_recipe.height, self.decode_recipe.width, 3)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted or not len(pixels):
             raise DataError(f"pixels are {pixels.dtype} {pixels.shape}; uint8 (pictures, *{wanted}) are needed.")
-        return self._run(pixels, len(pixels))
+        return self._run(pixels, len(pixels)).probabilities
+
+    def judged(self, side: Side = "val") -> Judged:
+        """What it said of the pictures of one side when it was trained; none where it has no such side.
+
+        Raises:
+            RunError: if that is damaged.
+        """
+        try:
+            return read_judged(self.path / PREDICTIONS, self.classes, side)
+        except (OSError, ValueError, csv.Error):
+            raise damaged(self.path / PREDICTIONS) from None
+
+    def abstain_for(self, precision: float) -> Abstention:
+        """From which confidence on its answers are as precise as wished, on its validation pictures.
+
+        Args:
+            precision: above 0, at most 1.
+
+        Raises:
+            RunError: if no confidence is enough, or the table of its predictions is damaged.
+            InputError: if the precision is no such number.
+        """
+        if not 0 < precision <= 1:
+            raise DataError(f"a precision of {precision:g} cannot be wished for; give one above 0 and at most 1.")
+        judged = self.judged()
+        if not len(judged.labels) or (found := abstain_for(judged.probabilities, judged.labels, precision)) is None:
+            raise RunError(f"{self.path} has not even the most certain validation picture right; wish for nothing.")
+        return found
 
     def predict(self, paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Prediction]:
         """Classify picture files and all pictures in folders.
@@ -175,7 +230,7 @@ class Run:
     def stream(self, paths: Sequence[str]) -> Iterator[Prediction | Quarantined]:
         """Classify picture files one batch at a time, in order; a file that cannot be decoded gives its reason."""
         for path, row in self._classify(paths):
-            yield row if isinstance(row, Quarantined) else self._prediction(path, row)
+            yield row if isinstance(row, Quarantined) else self._prediction(path, *row)
 
     def evaluate(
         self, data: str | os.PathLike[str] | Listing, show: bool = False, label_pattern: str | None = None
@@ -196,6 +251,7 @@ class Run:
         by_path = {picture.path: picture for picture in listing.pictures}
         pictures: list[Picture] = []
         rows: list[np.ndarray] = []
+        shares: list[float | None] = []
         quarantined: list[Quarantined] = []
         with bar("evaluating", len(by_path), "pictures", show) as advance:
             for path, row in self._classify(list(by_path)):
@@ -203,32 +259,43 @@ class Run:
                     quarantined.append(row)
                 else:
                     pictures.append(by_path[path])
-                    rows.append(row)
+                    rows.append(row[0])
+                    shares.append(row[1])
                 advance(1)
         if not rows:
             raise DataError(f"none of the {len(by_path)} files in {listing.root} is a picture that can be decoded.")
         probabilities = np.stack(rows)
         labels = np.array([self.classes.index(str(picture.label)) for picture in pictures])
-        return Evaluation(figures(probabilities, labels, self.classes), pictures, probabilities, quarantined)
+        unlike = None if None in shares else np.array([self._is_unlike(share) for share in shares])
+        return Evaluation(figures(probabilities, labels, self.classes), pictures, probabilities, quarantined, unlike)
 
-    def _classify(self, paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray | Quarantined]]:
-        """The probabilities of each picture, in the order of the classes."""
+    def _classify(self, paths: Sequence[str]) -> Iterator[tuple[str, tuple[np.ndarray, float | None] | Quarantined]]:
+        """The probabilities of each picture, in the order of the classes, and how familiar it is."""
         for batch in in_batches(load_pictures(paths, self.decode_recipe)):
             good = [content for _, content in batch if not isinstance(content, Quarantined)]
-            rows = iter(self._run(np.stack(good), len(paths)) if good else ())
+            rows = self._run(np.stack(good), len(paths)).rows() if good else iter(())
             for path, content in batch:
                 yield path, content if isinstance(content, Quarantined) else next(rows)
 
-    def _run(self, pixels: np.ndarray, pictures: int) -> np.ndarray:
+    def _run(self, pixels: np.ndarray, pictures: int) -> _Said:
         frozen, trainable = self._load_runtime(pictures)
         try:
-            found = trainable(*frozen(pixels))[0]
+            features = frozen(pixels)
+            found = trainable(*features)[0]
         except (RuntimeError, ValueError, IndexError) as error:  # pixels of another size than the model's, no outputs
-            raise RunError(f"the model in {self.path} does not run: {_first_line(error)} {_AGAIN}") from None
+            raise RunError(f"the model in {self.path} does not run: {first_line(error)} {AGAIN}") from None
         found = of_both_classes(found) if self._single else found
         if found.shape != (len(pixels), len(self.classes)):
-            raise _damaged(self.path / "bundle.json")
-        return found
+            raise damaged(self.path / ABOUT)
+        familiarity = None if self._without_runtime else self._familiarity
+        return _Said(found, None if familiarity is None else familiarity.shares(pooled(features)))
+
+    @cached_property
+    def _familiarity(self) -> Familiarity | None:
+        return read_familiarity(self._check(FAMILIARITY)) if FAMILIARITY in self.about["digests"] else None
+
+    def _is_unlike(self, share: float | None) -> bool | None:
+        return None if share is None or self._familiarity is None else share < self._familiarity.least_share
 
     def runtime_files(self) -> list[Path]:
         """The halves for OpenVINO: the frozen and the trainable one, the latter alone where everything was trained.
@@ -247,15 +314,15 @@ class Run:
     def trained_on(self) -> set[str]:
         """The digests of the pictures it learned from."""
         try:
-            with open(self.path / "splits.csv", newline="", encoding="utf-8", errors=_ODD_NAMES) as file:
+            with open(self.path / SPLITS, newline="", encoding="utf-8", errors=ODD_NAMES) as file:
                 return {row["digest"] for row in csv.DictReader(file) if row["side"] == "train"}
         except (OSError, KeyError, csv.Error):
-            raise _damaged(self.path / "splits.csv") from None
+            raise damaged(self.path / SPLITS) from None
 
-    def _prediction(self, path: str, row: np.ndarray) -> Prediction:
+    def _prediction(self, path: str, row: np.ndarray, share: float | None) -> Prediction:
         order = np.argsort(-row, kind="stable")
         ranked = {self.classes[i]: float(row[i]) for i in order}
-        return Prediction(path, self.classes[order[0]], float(row[order[0]]), ranked)
+        return Prediction(path, self.classes[order[0]], float(row[order[0]]), ranked, share, self._is_unlike(share))
 
     def _refuse_unknown(self, names: Iterable[str]) -> None:
         unknown = sorted(set(names) - set(self.classes))
@@ -265,15 +332,19 @@ class Run:
 
     def _load_runtime(self, pictures: int) -> tuple[Runtime, Runtime]:
         """The two halves, for batches no larger than there are pictures."""
-        if TRAINABLE not in self.about["digests"] or self._without_openvino:
+        if self._without_runtime:
             return self._load_keras()
         batch = max(1, min(BATCH, pictures))
         if batch not in self._runtimes:
             try:
                 self._runtimes[batch] = self._load_openvino(batch)
             except (RuntimeError, ValueError) as error:  # OpenVINO's
-                raise RunError(f"the model in {self.path} cannot be loaded: {_first_line(error)} {_AGAIN}") from None
+                raise RunError(f"the model in {self.path} cannot be loaded: {first_line(error)} {AGAIN}") from None
         return self._runtimes[batch]
+
+    @property
+    def _without_runtime(self) -> bool:
+        return TRAINABLE not in self.about["digests"] or self._without_openvino
 
     @cached_property
     def _without_openvino(self) -> bool:
@@ -304,87 +375,3 @@ class Run:
         if file_digest(path) != self.about["digests"].get(file):
             raise RunError(f"{path} is damaged: it is not what was written. Train it again, or copy it once more.")
         return path
-
-
-def write_about(folder: Path, about: Mapping[str, Any]) -> None:
-    """Write `bundle.json` with the digests of the model's files beside it."""
-    names = [MODEL, *(path.relative_to(folder).as_posix() for path in sorted(folder.glob("runtime/*")))]
-    digests = {name: file_digest(folder / name) for name in names}
-    write_json(folder / "bundle.json", {"format": FORMAT, **about, "digests": digests})
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write readable JSON."""
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table with a header line; texts that look like formulas get an apostrophe in front."""
-    with open(path, "w", newline="", encoding="utf-8", errors=_ODD_NAMES) as file:
-        plain = csv.writer(file, lineterminator="\n")
-        quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        for row in chain([columns], rows):
-            cells = [inert(cell) for cell in row]
-            # A carriage return ends a line for who reads, but the writer only quotes what ends its own.
-            (quoting if any("\r" in str(cell) for cell in cells) else plain).writerow(cells)
-
-
-def _read_about(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        raise RunError(f"no such RUN: {path}. Give the folder that `headstart train --out` has written.")
-    try:
-        about = _read_json(path / "bundle.json")
-        version = int(about["format"])
-    except FileNotFoundError:
-        raise RunError(f"{path} is not a RUN: it has no bundle.json. Give the folder that --out has written.") from None
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        raise _damaged(path / "bundle.json") from None
-    if version > FORMAT:
-        raise RunError(f"{path} was written by a newer headstart (format {version}, this one reads {FORMAT}). Upgrade.")
-    return about
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """What is in a JSON file, which is an object.
-
-    Raises:
-        OSError: if it cannot be read.
-        ValueError: if it is something else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    if not isinstance(content, dict):
-        raise ValueError("it is no object")
-    return content
-
-
-def _is_sound(about: Mapping[str, Any]) -> bool:
-    """Whether what a RUN says of itself is all there and of the right kind."""
-    if not about.keys() >= {"classes", "decode", "precision", "output", "head", "runtime", "digests"}:
-        return False
-    classes, decode, digests = about["classes"], about["decode"], about["digests"]
-    return (
-        isinstance(classes, list)
-        and len(classes) > 1
-        and all(isinstance(name, str) for name in classes)
-        and len(set(classes)) == len(classes)
-        and isinstance(decode, dict)
-        and decode.keys() == {"height", "width", "fit"}
-        and all(type(decode[side]) is int and 0 < decode[side] <= _LARGEST_SIDE for side in ("height", "width"))
-        and decode["fit"] in get_args(Fit)
-        and about["precision"] in get_args(Precision)
-        and about["output"] in get_args(Output)
-        and (about["output"] != "sigmoid" or len(classes) == 2)
-        and isinstance(digests, dict)
-        and MODEL in digests
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200].rstrip(".") + "."
-
-
-def _damaged(path: Path) -> RunError:
-    return RunError(f"{path} is damaged or cannot be read. {_AGAIN}")

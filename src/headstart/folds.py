@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from headstart.bundle import Run, write_csv, write_json
+from headstart.bundle import Run
 from headstart.errors import RecipeError, RunError, storage_errors
 from headstart.pipeline import train
 from headstart.recipe import Recipe
+from headstart.run_files import METRICS, ODD_NAMES, PREDICTIONS, write_csv, write_json
 from headstart.workplace import OUT_HINT
 
 MOST_FOLDS = 100
@@ -85,7 +86,7 @@ def _finished(recipe: Recipe) -> Run | None:
 
 def _write(out: Path, runs: Sequence[Run]) -> dict[str, Any]:
     rows = [row for number, run in enumerate(runs, start=1) for row in _held_out(run, number)]
-    write_csv(out / "predictions.csv", list(rows[0]), (list(row.values()) for row in rows))
+    write_csv(out / PREDICTIONS, list(rows[0]), (list(row.values()) for row in rows))
     weights = [run.metrics["n"] for run in runs]
     figures: dict[str, Callable[[Run], float]] = {
         "accuracy": lambda run: run.metrics["accuracy"],
@@ -109,12 +110,12 @@ def _write(out: Path, runs: Sequence[Run]) -> dict[str, Any]:
         ],
         "run": str(out),
     }
-    write_json(out / "metrics.json", content)
+    write_json(out / METRICS, content)
     return content
 
 
 def _held_out(run: Run, number: int) -> Iterator[dict[str, str]]:
-    with open(run.path / "predictions.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with open(run.path / PREDICTIONS, newline="", encoding="utf-8", errors=ODD_NAMES) as file:
         for row in csv.DictReader(file):
             if row["side"] == "val":
                 yield {"fold": str(number), **row}

@@ -14,9 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from headstart.bundle import FROZEN, MODEL, TRAINABLE, write_about, write_csv, write_json
 from headstart.errors import HeadstartError
 from headstart.evaluation.evaluate import Figures, figures, of_both_classes
+from headstart.evaluation.unlike import REFERENCES, learn_familiarity, pooled, write_familiarity
 from headstart.features.convert import export_openvino, why_not_converted
 from headstart.features.extract import in_batches, load_pictures
 from headstart.features.runtime import PIXELS, KerasRuntime, OpenVINORuntime, PixelsRuntime, Precision, Runtime
@@ -24,6 +24,19 @@ from headstart.images.dataset import Dataset, Labelled
 from headstart.images.decode import DecodeRecipe
 from headstart.images.pictures import Quarantined, Side
 from headstart.recipe import Recipe
+from headstart.run_files import (
+    FAMILIARITY,
+    FROZEN,
+    METRICS,
+    MODEL,
+    PREDICTIONS,
+    SPLITS,
+    TRAINABLE,
+    columns,
+    write_about,
+    write_csv,
+    write_json,
+)
 from headstart.training.session import Cut, Session, Stage
 from headstart.training.strategies import Outcome
 
@@ -36,7 +49,7 @@ SAVED_TOLERANCE = 2e-3
 """The largest difference of a probability between what was reported and what the saved model says, both in f32."""
 
 CHECKED_PICTURES = 8
-_COLUMNS = ("path", "side", "label", "predicted", "probability")
+_AT_ONCE = 256  # pictures whose features are in memory
 _PACKAGES = (
     "headstart",
     "keras",
@@ -136,15 +149,15 @@ def write_history(folder: Path, histories: Mapping[str, Sequence[Mapping[str, An
 def write_tables(folder: Path, data: Dataset, outcome: Outcome, left_out: Sequence[Quarantined]) -> None:
     """Write `splits.csv`, `history.csv`, `quarantine.csv` and `predictions.csv`."""
     write_csv(
-        folder / "splits.csv",
+        folder / SPLITS,
         ("path", "label", "side", "digest", "group"),
         ((e.picture.name, e.picture.label, e.side, e.digest, e.picture.group or "") for e in data.examples),
     )
     write_history(folder, {stage.name: stage.history for stage in outcome.stages})
     write_csv(folder / "quarantine.csv", ("path", "reason"), ((q.path, q.reason) for q in left_out))
     write_csv(
-        folder / "predictions.csv",
-        (*_COLUMNS, *(f"class {name}" if name in _COLUMNS else name for name in data.classes)),
+        folder / PREDICTIONS,
+        columns(data.classes),
         (
             (e.picture.name, side, e.picture.label, data.classes[row.argmax()], row.max(), *row)
             for side, rows in outcome.kept.probabilities.items()
@@ -153,17 +166,32 @@ def write_tables(folder: Path, data: Dataset, outcome: Outcome, left_out: Sequen
     )
 
 
+def write_usual(folder: Path, data: Dataset, cut: Cut) -> None:
+    """Write what training pictures look like to the frozen part, where there is one that OpenVINO runs."""
+    if not (folder / FROZEN).exists():
+        return
+    train, val = (_pooled_features(cut, data.side(side).paths) for side in ("train", "val"))
+    if (found := learn_familiarity(train, val)) is not None:
+        write_familiarity(folder / FAMILIARITY, found)
+
+
+def _pooled_features(cut: Cut, paths: Sequence[str]) -> np.ndarray:
+    """Of some of the pictures, drawn at random, the same ones each time."""
+    drawn = np.sort(np.random.default_rng(0).permutation(len(paths))[:REFERENCES])
+    pieces = in_batches([paths[int(row)] for row in drawn], _AT_ONCE)
+    return np.concatenate([pooled(cut.features.read(piece)) for piece in pieces])
+
+
 def write_metrics(
     folder: Path, recipe: Recipe, model: keras.Model, data: Dataset, outcome: Outcome, more: Mapping[str, Any]
 ) -> None:
     """Write `metrics.json`: the figures on the validation pictures, and what they cost."""
     kept = outcome.kept
     results = {side: _figures(data, side, rows) for side, rows in kept.probabilities.items()}
-    val = results["val"]
+    val = results["val"].to_dict()
+    of_classes = {name: val.pop(name) for name in ("per_class", "confusion")}
     content = {
-        "accuracy": val.accuracy,
-        "loss": val.loss,
-        "n": val.n,
+        **val,
         "chosen_on_these_pictures": outcome.chosen_on_val,
         "strategy": recipe.strategy,
         "kept": kept.name,
@@ -178,14 +206,13 @@ def write_metrics(
         **more,
         **kept.details,
         "stages": {stage.name: _of_stage(data, stage) for stage in outcome.stages},
-        "per_class": val.to_dict()["per_class"],
-        "confusion": val.confusion,
+        **of_classes,
     }
     if outcome.difference is not None:
         content["gain"] = asdict(outcome.difference)
     if "test" in results:
         content["test"] = results["test"].to_dict()
-    write_json(folder / "metrics.json", content)
+    write_json(folder / METRICS, content)
 
 
 def _figures(data: Dataset, side: Side, probabilities: np.ndarray) -> Figures:

@@ -12,7 +12,15 @@ import keras
 from headstart.bundle import Run
 from headstart.errors import DataError, RecipeError, RunError
 from headstart.features.store import Store
-from headstart.handover import check_models, write_history, write_metrics, write_models, write_provenance, write_tables
+from headstart.handover import (
+    check_models,
+    write_history,
+    write_metrics,
+    write_models,
+    write_provenance,
+    write_tables,
+    write_usual,
+)
 from headstart.images.dataset import check_shares
 from headstart.images.decode import DecodeRecipe
 from headstart.images.given import listed, shares_of
@@ -27,10 +35,12 @@ from headstart.models.imagenet import imagenet_classifier, imagenet_labels
 from headstart.models.standardise import Standardisation
 from headstart.progress import waiting
 from headstart.recipe import Recipe
+from headstart.reporting.report import report_training
 from headstart.specs import HeadSpec, parse_head
+from headstart.training.calibrating import calibrate
 from headstart.training.keeping import Keeper
-from headstart.training.session import Session
-from headstart.training.strategies import Outcome, as_saved, run_strategy
+from headstart.training.session import Cut, Session
+from headstart.training.strategies import Outcome, as_saved, prepare, run_strategy
 from headstart.workplace import Workplace, check_place, working_in
 
 
@@ -64,9 +74,36 @@ def train(recipe: Recipe, show: bool = False, listing: Listing | None = None) ->
         keras.utils.set_random_seed(recipe.seed)
         session = _open_session(begun, _keeper(begun.recipe, listing, store, show), shares, place)
         outcome = as_saved(session, run_strategy(session, begun.model, begun.head))
+        if recipe.calibrate:
+            outcome = replace(outcome, kept=calibrate(session, outcome.kept))
         with waiting("writing and checking the run", show):
             _hand_over(recipe, session, outcome, place, started)
     return Run(recipe.out or run)
+
+
+def keep_features(recipe: Recipe, show: bool = False, listing: Listing | None = None) -> tuple[Session, Cut]:
+    """Keep the features that a training with strategy `head` would learn from, and go no further.
+
+    Args:
+        recipe: every choice; its strategy is `head`.
+        show: whether to draw progress bars on a terminal.
+        listing: the pictures, where they have been found already.
+
+    Returns:
+        The pictures on their sides, and where their features are.
+
+    Raises:
+        InputError: if anything that was given cannot be used; what was computed by then is in the store.
+    """
+    recipe.check(backbones())
+    listing, shares = listing or _list(recipe), shares_of(recipe)
+    check_shares(listing, shares)
+    store = Store()
+    store.prepare()
+    keras.utils.set_random_seed(recipe.seed)
+    session = _open_session(_Begun(recipe), _keeper(recipe, listing, store, show), shares, Workplace(Path()))
+    prepare(session)
+    return session, session.keep(session.for_head())
 
 
 @dataclass(frozen=True)
@@ -182,6 +219,7 @@ def _hand_over(recipe: Recipe, session: Session, outcome: Outcome, place: Workpl
         write_models(folder, model, kept.cut)
         checked = check_models(folder, data.side("val"), kept.probabilities["val"], decode, kept.cut)
         write_tables(folder, data, outcome, left_out)
+        write_usual(folder, data, kept.cut)
         write_provenance(folder, session, outcome)
         counts = {
             "pictures": len(data.examples) + len(left_out),
@@ -195,3 +233,4 @@ def _hand_over(recipe: Recipe, session: Session, outcome: Outcome, place: Workpl
             "run": recipe.out or str(place.path),
         }
         write_metrics(folder, session.recipe, model, data, outcome, counts | checked | cost)
+        report_training(folder, recipe.out or str(place.path))

@@ -133,6 +133,8 @@ class Recipe:
         precision: of the frozen part: `f32`, `bf16`, or `auto`, which takes bf16 on an accelerator, and on a processor
             only if it changes hardly anything.
         strict: refuse files that cannot be decoded instead of leaving them out.
+        calibrate: divide the logits of the finished model by the temperature that suits the validation pictures, so
+            that it is as often right as it says.
     """
 
     data: str
@@ -178,6 +180,7 @@ class Recipe:
     seed: int = 0
     precision: PrecisionChoice = "auto"
     strict: bool = False
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
         # Whoever writes Python gives paths and numbers of many kinds; below here there are strings, ints and floats.

@@ -5,6 +5,7 @@ from typing import TypeVar
 Cell = TypeVar("Cell")
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_LONGEST = 200
 
 
 def printable(text: str) -> str:
@@ -24,3 +25,14 @@ def inert(cell: Cell) -> Cell | str:
     Source: OWASP, CSV Injection.
     """
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+
+
+def active(cell: str) -> str:
+    """What a cell was before `inert`. A text that began with an apostrophe and such a sign itself loses it."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
+
+
+def short(text: object) -> str:
+    """A text from outside in one line of bearable length."""
+    line = printable(str(text))
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"

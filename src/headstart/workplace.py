@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +98,25 @@ def check_place(path: str | os.PathLike[str], data: str | os.PathLike[str]) -> P
         run.parent.mkdir(parents=True, exist_ok=True)
         os.rmdir(tempfile.mkdtemp(dir=run.parent if not run.exists() else run))
     return run
+
+
+def check_folder(path: str | os.PathLike[str], data: str | os.PathLike[str], ours: Collection[str]) -> Path:
+    """Make sure, before anything is computed, that files can be written to a folder. Older ones are replaced.
+
+    Args:
+        path: the folder.
+        data: the folder of pictures, which must not come to hold it.
+        ours: the names of the files.
+
+    Raises:
+        RunError: if it is a file, a folder that holds something else, or inside the data.
+        StorageError: if nothing can be written there.
+    """
+    folder = Path(path)
+    there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if there and there <= set(ours):
+        return folder.resolve()
+    return check_place(folder, data)
 
 
 @contextmanager

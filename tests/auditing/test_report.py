@@ -2,14 +2,13 @@
 
 import csv
 import os
-import re
 from html.parser import HTMLParser
 
 import pytest
 
 import headstart
 from headstart.auditing.findings import Audit, Check, Finding, Pictured
-from headstart.auditing.report import TABLES, render, thumbnail
+from headstart.auditing.report import TABLES, render
 from headstart.errors import RunError
 from tests.auditing.conftest import copy, patchwork
 from tests.conftest import write_picture
@@ -141,10 +140,3 @@ def test_what_is_not_shown_is_counted(sides, tmp_path):
     text = (tmp_path / "out" / "audit.html").read_text()
     assert text.count("<figure>") == 4
     assert "3 more are in the CSV files." in text
-
-
-def test_a_thumbnail_shows_the_whole_picture_and_a_broken_one_is_none(tmp_path):
-    wide = write_picture(tmp_path / "wide.png", patchwork(1, (60, 240)))
-    assert re.match(r"data:image/jpeg;base64,[A-Za-z0-9+/=]+$", thumbnail(str(wide)))
-    (tmp_path / "bad.png").write_text("broken")
-    assert thumbnail(str(tmp_path / "bad.png")) == thumbnail(str(tmp_path / "missing.png")) == ""

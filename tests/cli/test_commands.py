@@ -317,7 +317,7 @@ def test_as_a_process_it_keeps_stdout_for_the_answer_and_stderr_clean(finished, 
     assert done.stderr == ""
     picture = finished / "data" / "blue" / "1.png"
     done = headstart_command("predict", tmp_path / "run", picture, "--format", "csv", HEADSTART_STORE=store)
-    assert done.stdout.splitlines()[0] == "path,place,label,probability"
+    assert done.stdout.splitlines()[0] == "path,place,label,probability,note"
     assert done.stderr == ""
 
 
@@ -376,7 +376,9 @@ def test_names_that_look_like_markup_are_printed_as_they_are(finished, tmp_path,
     odd = "o [red]x[/]"
     result = run("train", finished / "data", "--out", odd, *SMALL)
     assert result.exit_code == 0
-    assert f"Written to {odd}. Next:\n  headstart predict '{odd}' PICTURE\n" in result.stdout
+    assert (
+        f"Written to {odd}, with report.html to look at. Next:\n  headstart predict '{odd}' PICTURE\n" in result.stdout
+    )
 
 
 def test_names_are_neither_formulas_in_a_table_nor_commands_for_a_terminal(finished, tmp_path, monkeypatch):

@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import headstart
-from headstart.bundle import write_csv, write_json
 from headstart.cli.main import cli
 from headstart.explaining.own_pictures import own_pictures
+from headstart.run_files import write_csv, write_json
 from tests.conftest import write_picture
 from tests.explaining.conftest import averaged, build, pixels, write_run
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.bundle import FROZEN, MODEL, TRAINABLE, Run, write_about
+from headstart.bundle import Run
+from headstart.run_files import FROZEN, MODEL, TRAINABLE, write_about
 
 SIZE = 32
 

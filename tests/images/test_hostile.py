@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.bundle import FORMAT, Run, write_csv
+from headstart.bundle import Run
 from headstart.errors import DataError, RunError
 from headstart.features.extract import load_pictures
 from headstart.images import archives, memory
@@ -28,6 +28,7 @@ from headstart.images.memory import Room, reading
 from headstart.images.pictures import Quarantined
 from headstart.images.places import entries, read_file, size_of
 from headstart.images.sources import list_any, list_labelled
+from headstart.run_files import FORMAT, write_csv
 from tests.images.horrors import (
     PIXELS,
     chunk,

@@ -15,22 +15,12 @@ from headstart.models.backbones import Backbone, backbones, find_backbone
 from headstart.models.cut import fingerprint, join, layer_costs, split
 from headstart.models.freeze import Freezer
 from headstart.models.nano import Nano
+from headstart.reporting.verdict import SUGGESTED
 from headstart.specs import parse_head
 
 # The smallest input that a network takes where that is more than the usual 32.
 SMALLEST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
-THE_USUAL = [
-    "efficientnet_v2_b0",
-    "inception_v3",
-    "mobilenet_0.25",
-    "mobilenet_v2",
-    "mobilenet_v3_large",
-    "mobilenet_v3_small",
-    "nano",
-    "resnet50",
-    "vgg16",
-    "vgg19",
-]
+THE_USUAL = ["mobilenet_0.25", "mobilenet_v2", "mobilenet_v3_small", "nano", "vgg16"]
 OF_KERAS = [backbone for backbone in backbones().values() if backbone.constructor is not Nano]
 THE_OTHERS = sorted(set(backbones()) - set(THE_USUAL))
 
@@ -76,6 +66,10 @@ def test_no_constructor_of_keras_applications_is_missing():
 )
 def test_names_are_those_that_people_expect(name, constructor):
     assert find_backbone(name).constructor is getattr(keras.applications, constructor)
+
+
+def test_those_that_a_report_suggests_exist():
+    assert set(SUGGESTED) <= set(backbones())
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_ones():
@@ -154,7 +148,9 @@ def test_a_size_that_a_network_cannot_take_is_refused():
         find_backbone("xception").build(32)
 
 
-@pytest.mark.parametrize("name", ["inception_v3", "mobilenet", "xception"])
+@pytest.mark.parametrize(
+    "name", ["mobilenet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("inception_v3", "xception"))]
+)
 def test_layers_are_called_as_in_a_fresh_session_whatever_was_built_before(name):
     backbone = find_backbone(name)
     backbone.constructor(weights=None)

@@ -109,7 +109,9 @@ def test_kernel_heads_are_solved_and_say_what_was_chosen(place, tmp_path, kind):
         assert set(run.metrics["cross_validated"]) == {"linear", "kernel"}
 
 
-@pytest.mark.parametrize("head", ["dense:8,dropout:0.2", "conv:4,flatten,dense:8", "flatten"])
+@pytest.mark.parametrize(
+    "head", ["dense:8,dropout:0.2", "conv:4,flatten,dense:8", pytest.param("flatten", marks=pytest.mark.slow)]
+)
 def test_heads_of_layers_are_fitted_and_say_that_validation_chose_the_epoch(place, tmp_path, head):
     run = hs.train(place / "two", out=tmp_path / "run", **STACK | {"head": head})
     check(run, place / "two")
@@ -314,6 +316,7 @@ def test_the_top_of_the_backbone_may_be_part_of_it(place, tmp_path):
     assert run.metrics["trainable_params"] == 1000 * 2 + 2
 
 
+@pytest.mark.slow
 def test_features_of_two_backbones_are_fused(place, tmp_path):
     choices = HEAD | {"backbone": "mobilenet_0.25,mobilenet_0.5"}
     run = hs.train(place / "three", out=tmp_path / "run", **choices)

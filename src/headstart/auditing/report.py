@@ -1,22 +1,14 @@
 """An audit written down: CSV files with everything, and one page with the worst of it."""
 
-import base64
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-from jinja2 import Environment, StrictUndefined
-
 from headstart.auditing.findings import SHOWN, Audit, Check, Finding, Pictured
-from headstart.bundle import write_csv
 from headstart.errors import storage_errors
-from headstart.images.decode import DecodeRecipe, UndecodableError, decode, measure
-from headstart.images.places import read_file
+from headstart.pages import read_template, thumbnail
 from headstart.progress import bar
-from headstart.texts import printable
-from headstart.workplace import check_place
+from headstart.run_files import write_csv
 
 PAGE = "audit.html"
 
@@ -29,27 +21,10 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """For each file the checks that it holds, and the columns of their own."""
 
-_SIDE = 112  # rows or columns of a thumbnail
-_QUALITY = 72
 _PAGE_PICTURES = 1000  # more than that is nothing to look at
 _PAGE_BYTES = 3_500_000  # of thumbnails; with the text the page stays below 5 MB
 _MEMBERS = 6
-_LONGEST = 200
 _HINT = "Free some space there, or give another --out."
-
-
-def check_folder(out: str | os.PathLike[str], data: str | os.PathLike[str]) -> Path:
-    """Make sure, before anything is computed, that an audit can be written to a folder. An older one is replaced.
-
-    Raises:
-        RunError: if it is a file, a folder that holds something else, or inside the data.
-        StorageError: if nothing can be written there.
-    """
-    folder = Path(out)
-    there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-    if there and there <= {PAGE, *TABLES}:
-        return folder.resolve()
-    return check_place(folder, data)
 
 
 def write_report(audit: Audit, folder: Path, shown: int = SHOWN, show: bool = False) -> None:
@@ -57,7 +32,7 @@ def write_report(audit: Audit, folder: Path, shown: int = SHOWN, show: bool = Fa
 
     Args:
         audit: what was found.
-        folder: where to, see `check_folder`.
+        folder: where to, see `headstart.workplace.check_folder`.
         shown: findings of each check on the page, at most; the tables hold all.
         show: whether to draw a progress bar.
 
@@ -89,19 +64,12 @@ def render(audit: Audit, shown: int = SHOWN, show: bool = False) -> str:
         shown: findings of each check, at most.
         show: whether to draw a progress bar.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8"))
+    template = read_template(Path(__file__).with_name("page.html.j2"))
     sections = _Sections(audit, shown)
     with bar("drawing the page", None, "pictures", show) as advance:
         drawn = [sections.section(check, advance) for check in audit.checks]
     sides = [side for side in ("train", "val", "test") if any(side in of_class for of_class in audit.counts.values())]
-    return template.render(audit=audit, sections=drawn, sides=sides, short=short)
-
-
-def short(text: object) -> str:
-    """A text from outside in one line of bearable length."""
-    line = printable(str(text))
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    return template.render(audit=audit, sections=drawn, sides=sides)
 
 
 class _Sections:
@@ -129,23 +97,10 @@ class _Sections:
     def _thumbnail(self, picture: Pictured) -> str:
         """A data URI; empty for what cannot be decoded, and when the page is full."""
         if picture.path not in self._drawn:
-            drawn = thumbnail(picture.path)
+            found = thumbnail(picture.path)
+            drawn = "" if found is None else found.uri
             if len(drawn) > self._bytes:
                 return ""
             self._drawn[picture.path] = drawn
         self._bytes -= len(self._drawn[picture.path])
         return self._drawn[picture.path] if self._bytes >= 0 else ""
-
-
-def thumbnail(path: str) -> str:
-    """A small JPEG of a picture, the whole of it, as a data URI; empty if it cannot be decoded."""
-    try:
-        data = read_file(path)
-        _, height, width = measure(data)
-        scale = _SIDE / max(height, width)
-        recipe = DecodeRecipe(max(1, round(height * scale)), max(1, round(width * scale)), "stretch")
-        pixels = decode(data, recipe)
-    except (OSError, UndecodableError):
-        return ""
-    _, encoded = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"

@@ -6,16 +6,8 @@ import numpy as np
 
 from headstart.auditing.subject import Subject, without_broken
 from headstart.features.store import Store
-from headstart.images.decode import DecodeRecipe
-from headstart.models.assemble import assemble, build_network
-from headstart.models.backbones import find_backbone
-from headstart.models.cut import split
-from headstart.models.freeze import Freezer
-from headstart.progress import waiting
 from headstart.recipe import Recipe
-from headstart.specs import HeadSpec
-from headstart.training.keeping import Keeper
-from headstart.training.rows import in_pieces
+from headstart.training.frozen_backbone import freeze_backbone, read_vectors
 
 
 @dataclass(frozen=True)
@@ -49,20 +41,7 @@ def compute_vectors(subject: Subject, recipe: Recipe, store: Store) -> Vectors:
         WeightsError: if the weights cannot be had.
         StorageError: if the store cannot be written.
     """
-    backbone = find_backbone(recipe.backbone)
-    size = recipe.image_size or backbone.size
-    with waiting(f"preparing {backbone.name}", subject.show):
-        network = build_network(backbone, recipe.weights, size)
-        Freezer(network.model).apply(len(network.model.layers), "frozen")
-        model = assemble([network], size, HeadSpec("linear"), max(2, len(subject.listing.classes)))
-    decode = DecodeRecipe(size, size, recipe.fit)
-    keeper = Keeper(recipe, without_broken(subject), decode, store, subject.show)
-    frozen = keeper.freeze(split(model))
-    paths = [subject.pictures[row].path for row in subject.good]
-    kept = keeper.keep(frozen, paths)
+    backbone = freeze_backbone(recipe, without_broken(subject), store, subject.show)
+    kept = backbone.keep([subject.pictures[row].path for row in subject.good])
     rows = np.array([row for row in subject.good if subject.pictures[row].path in kept.digests], int)
-    values = np.zeros((len(rows), network.model.output.shape[-1]), np.float16)
-    for piece in in_pieces(np.arange(len(rows))):
-        (found,) = kept.read([subject.pictures[row].path for row in rows[piece]])
-        values[piece] = np.clip(found, -6e4, 6e4)
-    return Vectors(rows, values)
+    return Vectors(rows, read_vectors(kept, [subject.pictures[row].path for row in rows], backbone.width))

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headstart.auditing.findings import NEEDS_KERAS, SHOWN
+from headstart.cli.options import as_shares, image_size_option, labels_options, shares_options, value, weights_option
 from headstart.cli.output import json_option, print_json, print_table, say
 from headstart.loading import load_keras
-from headstart.recipe import Recipe, parse_share
 
 if TYPE_CHECKING:
     from headstart.auditing.findings import Audit, Finding
@@ -20,15 +20,12 @@ _NAMES = 2
 @click.argument("data")
 @click.option("--against", metavar="NEW", help="New pictures, labelled or not, to compare the training pictures with.")
 @click.option("--backbone", default="nano", show_default=True, metavar="NAME", help="Whose features are compared.")
-@click.option("--weights", default=Recipe.weights, show_default=True, metavar="imagenet|none|FILE", help="Its weights.")
-@click.option("--image-size", type=int, metavar="PIXELS", help="Rows and columns.  [default: the backbone's own]")
+@weights_option
+@image_size_option
 @click.option("--no-features", is_flag=True, help="Only what files and labels tell: quick, and without Keras.")
-@click.option("--labels", metavar="FILE", help="The classes, one name per line, as for `headstart train`.")
-@click.option("--label-pattern", metavar="PATTERN", help="Where the label stands in file names, as for `train`.")
-@click.option("--group-by", metavar="PATTERN", help="What belongs together, as for `train`.")
-@click.option("--val", default=str(Recipe.val), show_default=True, metavar="SHARE|FOLDER", help="As for `train`.")
-@click.option("--test", metavar="SHARE|FOLDER", help="As for `train`.")
-@click.option("--seed", type=int, default=Recipe.seed, show_default=True, metavar="N", help="As for `train`.")
+@labels_options
+@shares_options
+@value("seed", int, "N", "Of the split.")
 @click.option("--out", "-o", metavar="FOLDER", help="Where to write audit.html and the CSV files.")
 @click.option(
     "--max-shown",
@@ -50,11 +47,10 @@ def audit(data: str, out: str | None, val: str, test: str | None, strict: bool, 
     """
     import headstart
 
-    shares: dict[str, Any] = {"val": parse_share(val), "test": None if test is None else parse_share(test)}
     features = not choices.pop("no_features")
     if features:
         load_keras(NEEDS_KERAS, trains=choices["weights"] != "imagenet")
-    found = headstart.audit(data, out=out, features=features, progress=not as_json, **shares, **choices)
+    found = headstart.audit(data, out=out, features=features, progress=not as_json, **as_shares(val, test), **choices)
     print_json(found.to_dict()) if as_json else _print(found, out)
     if strict and found.found:
         click.get_current_context().exit(1)

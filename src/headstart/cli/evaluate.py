@@ -38,6 +38,7 @@ def evaluate(run: str, data: str, label_pattern: str | None, as_json: bool) -> N
         "classes": list(opened.classes),
         "quarantined": len(left_out),
         "trained_on": learned_from,
+        "unlike": None if result.unlike is None else int(result.unlike.sum()),
         "run": str(opened.path),
         "data": str(listing.root),
         "seconds": time.perf_counter() - started,
@@ -48,5 +49,7 @@ def evaluate(run: str, data: str, label_pattern: str | None, as_json: bool) -> N
     print_figures(content, str(listing.root))
     if learned_from:
         say("[yellow]{} of these pictures were trained on, so the figures flatter it.[/]", f"{learned_from:,}")
+    if content["unlike"]:
+        say("{} of them are unlike all that it was trained on.", f"{content['unlike']:,}")
     for bad in left_out:
         say("[yellow]left out[/] {}: {}", bad.path, bad.reason)

@@ -12,12 +12,16 @@ from headstart import __version__
 from headstart.cli.audit import audit
 from headstart.cli.backbones import backbones
 from headstart.cli.cache import cache
+from headstart.cli.compare import compare
 from headstart.cli.demo import demo
 from headstart.cli.evaluate import evaluate
 from headstart.cli.explain import explain
+from headstart.cli.export_features import export_features
 from headstart.cli.layers import layers
 from headstart.cli.output import INTERRUPTED
 from headstart.cli.predict import predict
+from headstart.cli.report import report
+from headstart.cli.tensorboard import tensorboard
 from headstart.cli.train import train
 from headstart.errors import HeadstartError
 from headstart.texts import printable
@@ -79,5 +83,9 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-for command in (audit, train, evaluate, predict, explain, layers, backbones, cache, demo):
+_COMMANDS = (
+    *(audit, compare, train, evaluate, predict, report, explain),
+    *(tensorboard, export_features, layers, backbones, cache, demo),
+)
+for command in _COMMANDS:
     cli.add_command(command)

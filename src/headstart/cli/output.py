@@ -50,14 +50,18 @@ def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequen
 def print_figures(figures: Mapping[str, Any], title: str) -> None:
     """Accuracy and loss, and how each class fares."""
     say(
-        "[bold]{}[/]: accuracy [bold]{}[/], loss {} on {} pictures",
+        "[bold]{}[/]: accuracy [bold]{}[/] (95 % interval {} to {}), loss {}, calibration error {} on {} pictures",
         title,
-        f"{figures['accuracy']:.4f}",
-        f"{figures['loss']:.4f}",
+        *(
+            f"{figures[name]:.4f}"
+            for name in ("accuracy", "accuracy_low", "accuracy_high", "loss", "calibration_error")
+        ),
         f"{figures['n']:,}",
     )
-    rows = [(name, row["n"], row["precision"], row["recall"]) for name, row in figures["per_class"].items()]
-    print_table(None, ("class", "pictures", "precision", "recall"), rows)
+    columns = ("precision", "recall", "f1")
+    rows = [(name, row["n"], *(row[column] for column in columns)) for name, row in figures["per_class"].items()]
+    rows.append(("mean of classes", figures["n"], *(figures["macro"][column] for column in columns)))
+    print_table(None, ("class", "pictures", *columns), rows)
 
 
 def human_size(size: float) -> str:

@@ -12,7 +12,7 @@ from headstart.errors import DataError
 from headstart.texts import inert, printable
 
 if TYPE_CHECKING:
-    from headstart.bundle import Prediction
+    from headstart.bundle import Prediction, Run
 
 
 @click.command()
@@ -26,14 +26,26 @@ if TYPE_CHECKING:
     metavar="SAMPLE",
     help="Print CSV in the form of a sample submission: its ids, and what it has columns for.",
 )
-def predict(run: str, pictures: Sequence[str], top: int, form: str, submission: str | None) -> None:
-    """Say what RUN takes PICTURES for: files, folders, zips or arrays of them."""
+@click.option(
+    "--min-precision",
+    type=float,
+    metavar="SHARE",
+    help="Say nothing of pictures that it is not sure enough of, so that so many of its answers are right.",
+)
+def predict(
+    run: str, pictures: Sequence[str], top: int, form: str, submission: str | None, min_precision: float | None
+) -> None:
+    """Say what RUN takes PICTURES for: files, folders, zips or arrays of them.
+
+    A picture that is unlike all that RUN has learned from is marked: nothing said of it can be trusted.
+    """
     from headstart.bundle import Prediction, Run
     from headstart.images.pictures import Quarantined
     from headstart.images.sources import list_any
     from headstart.submission import Sample
 
     opened = Run(run)
+    least = 0.0 if min_precision is None else _least_confidence(opened, min_precision)
     sample = None if submission is None else Sample(submission, opened.classes)
     paths = [picture.path for picture in list_any(pictures)]
     bad: list[Quarantined] = []
@@ -49,37 +61,58 @@ def predict(run: str, pictures: Sequence[str], top: int, form: str, submission: 
     if sample is not None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(sample.filled(good()))
     else:
-        _PRINTERS[form](good(), min(top, len(opened.classes)), bad)
+        _PRINTERS[form](good(), min(top, len(opened.classes)), bad, least)
     if len(bad) == len(paths):
         raise DataError("no picture could be decoded.")
 
 
-def _as_table(predictions: "Iterator[Prediction]", top: int, bad: list[Any]) -> None:
+def _least_confidence(run: "Run", precision: float) -> float:
+    chosen = run.abstain_for(precision)
+    click.echo(
+        f"answering from a probability of {chosen.threshold:.4f} on: of the {chosen.n:,} validation pictures "
+        f"{chosen.coverage:.1%} are answered, {chosen.precision:.1%} of them rightly.",
+        err=True,
+    )
+    return chosen.threshold
+
+
+def _note(prediction: "Prediction", least: float) -> str:
+    notes = ["unlike the training data"] if prediction.unlike else []
+    return ", ".join(notes + (["not sure enough"] if prediction.probability < least else []))
+
+
+def _as_table(predictions: "Iterator[Prediction]", top: int, bad: list[Any], least: float) -> None:
+    columns = ["picture", "place", "class", "probability", "note"]
     rows = [
-        (p.path, place, name, probability)
+        [p.path, place, "-" if p.probability < least else name, probability, _note(p, least) if place == 1 else ""]
         for p in predictions
         for place, (name, probability) in enumerate(list(p.probabilities.items())[:top], start=1)
     ]
-    if rows and top > 1:
-        print_table(None, ("picture", "place", "class", "probability"), rows)
-    elif rows:
-        print_table(None, ("picture", "class", "probability"), [(path, name, p) for path, _, name, p in rows])
+    if not rows:
+        return
+    needless = {"place"} if top == 1 else set()
+    needless |= set() if any(row[-1] for row in rows) else {"note"}
+    shown = [number for number, name in enumerate(columns) if name not in needless]
+    print_table(None, [columns[number] for number in shown], [[row[number] for number in shown] for row in rows])
 
 
-def _as_csv(predictions: "Iterator[Prediction]", top: int, bad: list[Any]) -> None:
+def _as_csv(predictions: "Iterator[Prediction]", top: int, bad: list[Any], least: float) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("path", "place", "label", "probability"))
-    for prediction in predictions:
-        for place, (name, probability) in enumerate(list(prediction.probabilities.items())[:top], start=1):
-            writer.writerow((inert(prediction.path), place, inert(name), probability))
+    writer.writerow(("path", "place", "label", "probability", "note"))
+    for p in predictions:
+        for place, (name, probability) in enumerate(list(p.probabilities.items())[:top], start=1):
+            said = "" if p.probability < least else inert(name)
+            writer.writerow((inert(p.path), place, said, probability, _note(p, least)))
 
 
-def _as_json(predictions: "Iterator[Prediction]", top: int, bad: list[Any]) -> None:
+def _as_json(predictions: "Iterator[Prediction]", top: int, bad: list[Any], least: float) -> None:
     rows = [
         {
             "path": p.path,
-            "label": p.label,
+            "label": None if p.probability < least else p.label,
             "probability": p.probability,
+            "unlike": p.unlike,
+            "familiarity": p.familiarity,
             "top": [{"label": name, "probability": value} for name, value in list(p.probabilities.items())[:top]],
         }
         for p in predictions

@@ -1,12 +1,26 @@
 """headstart train"""
 
 import shlex
-from collections.abc import Callable
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any
 
 import click
 
 from headstart.beginning import start
+from headstart.cli.options import (
+    as_shares,
+    choice,
+    fit_option,
+    image_size_option,
+    labels_options,
+    precision_option,
+    shares_options,
+    split_option,
+    standardise_option,
+    tap_options,
+    value,
+    weights_option,
+)
 from headstart.cli.output import INTERRUPTED, json_option, print_figures, print_json, print_table, say
 from headstart.errors import RecipeError
 from headstart.loading import load_keras
@@ -14,33 +28,14 @@ from headstart.recipe import (
     DEFAULT_UNFREEZE,
     BatchNorm,
     ClassWeights,
-    Fit,
     Loss,
     MixedPrecision,
     Optimizer,
     Output,
-    PrecisionChoice,
     Recipe,
     Strategy,
-    parse_share,
 )
 from headstart.specs import UNFREEZE_FORMS
-
-_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
-
-
-def _choice(name: str, kind: Any, text: str) -> _Decorator:
-    """An option that is one of a few words, with the recipe's own default."""
-    default = getattr(Recipe, name.replace("-", "_"))
-    return click.option(f"--{name}", type=click.Choice(get_args(kind)), default=default, show_default=True, help=text)
-
-
-def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = None) -> _Decorator:
-    """An option that takes a value, with the recipe's own default, or what stands for it."""
-    default = getattr(Recipe, name.replace("-", "_"))
-    return click.option(
-        f"--{name}", type=kind, default=default, show_default=shown or default is not None, metavar=metavar, help=text
-    )
 
 
 @click.command()
@@ -49,76 +44,63 @@ def _value(name: str, kind: Any, metavar: str, text: str, shown: str | None = No
 @click.option(
     "--resume", metavar="RUN", help="Go on with the training that was interrupted in RUN; takes no other choices."
 )
-@_value("backbone", str, "NAME", "See `headstart backbones`.")
+@value("backbone", str, "NAME", "See `headstart backbones`.")
 @click.option("--ensemble", metavar="A,B", help="Several backbones whose features are fused; instead of --backbone.")
-@_value("weights", str, "imagenet|none|FILE", "Pretrained weights; a FILE may hold a part of the layers.")
-@_value("tap", str, "LAYER", "Layer whose output the head takes, by name or number.", "the last")
-@click.option("--include-top", is_flag=True, help="Build the backbone with its own classifier, to tap a layer there.")
+@weights_option
+@tap_options
 @click.option("--extend-imagenet", is_flag=True, help="Put the new classes behind ImageNet's 1,000.")
-@_choice(
+@choice(
     "strategy",
     Strategy,
     "head: a new head on the frozen backbone. finetune: head and unfrozen layers. scratch: everything from random "
     "weights. auto: the head, then fine-tuning from there, and the better of the two.",
 )
-@_value("unfreeze", str, "SPEC", f"Layers that are trained: {UNFREEZE_FORMS}.", DEFAULT_UNFREEZE)
-@_choice(
+@value("unfreeze", str, "SPEC", f"Layers that are trained: {UNFREEZE_FORMS}.", DEFAULT_UNFREEZE)
+@choice(
     "batchnorm",
     BatchNorm,
     "frozen: on its moving statistics. adapt: these re-estimated once. follow: trained where its layers are. "
     "trainable: all of it, which leaves hardly anything to keep.",
 )
-@_value("head", str, "SPEC", "auto, linear, kernel[:UNITS], or layers as flatten,dense:400,dropout:0.2 or conv:1280.")
-@_choice("output", Output, "sigmoid is one unit for two classes.")
-@_choice("loss", Loss, "auto is sparse for softmax, binary for sigmoid.")
+@value("head", str, "SPEC", "auto, linear, kernel[:UNITS], or layers as flatten,dense:400,dropout:0.2 or conv:1280.")
+@choice("output", Output, "sigmoid is one unit for two classes.")
+@choice("loss", Loss, "auto is sparse for softmax, binary for sigmoid.")
 @click.option("--from", "from_run", metavar="RUN", help="Train the model of a finished RUN further.")
 @click.option("--head-from", metavar="RUN", help="Graft the head of a finished RUN onto the fresh network, by name.")
-@_value("labels", str, "FILE", "The classes, one name per line; some may have no pictures.", "the folders")
-@_value(
-    "label-pattern", str, "PATTERN", "Where the label stands in file names: '{label}.*' for cat.17.jpg.", "the folders"
-)
-@_value("group-by", str, "PATTERN", "What must stay on one side: '{group}_*' for all of p07_1.png's p07.", "nothing")
-@click.option(
-    "--val",
-    default=str(Recipe.val),
-    show_default=True,
-    metavar="SHARE|FOLDER",
-    help="Share of pictures kept aside for validation where DATA has no val folder, or such a folder.",
-)
-@click.option("--test", metavar="SHARE|FOLDER", help="Pictures on which nothing is chosen, for a figure to be trusted.")
-@_value("split", str, "FILE", "The splits.csv of an earlier RUN: pictures of the same content go where they were.")
+@labels_options
+@shares_options
+@split_option
 @click.option(
     "--folds", type=int, metavar="K", help="Train once for each of K folds; --out is the folder for the RUNs."
 )
-@_value("fold", str, "I/K", "Take the Ith of K folds for validation.", "a share")
-@_value("epochs", int, "N", "At most so many; a solved head has none.")
-@_value("batch-size", int, "N", "Pictures per step.")
-@_choice("optimizer", Optimizer, "amsgrad is Adam with that option; sgd has Nesterov momentum.")
-@_value("learning-rate", float, "RATE", "Where it begins after the warm-up.", "by strategy and optimizer")
-@_value("schedule", str, "SPEC", "constant, cosine, or decay:RATE (divided by 1 + RATE x steps).")
-@_value("warmup", float, "EPOCHS", "Epochs in which the learning rate rises, at most half of them.", "1 with cosine")
-@_value("weight-decay", float, "RATE", "Decoupled for adamw.", "0.05 for adamw")
-@_value("layer-decay", float, "FACTOR", "The learning rate of each block is that of the next one times this.")
-@_value("label-smoothing", float, "SHARE", "From 0 to below 1.")
-@_choice("class-weights", ClassWeights, "balanced: by the inverse of how many pictures a class has.")
-@_value("patience", int, "EPOCHS", "Epochs without a better validation loss before training stops.")
-@_choice("mixed-precision", MixedPrecision, "16 bits in the trainable part; auto does so on accelerators.")
-@_value("augment", str, "none|views=K|stream|auto", "Random views: K kept ones, or fresh ones in every epoch.")
-@_value(
+@value("fold", str, "I/K", "Take the Ith of K folds for validation.", "a share")
+@value("epochs", int, "N", "At most so many; a solved head has none.")
+@value("batch-size", int, "N", "Pictures per step.")
+@choice("optimizer", Optimizer, "amsgrad is Adam with that option; sgd has Nesterov momentum.")
+@value("learning-rate", float, "RATE", "Where it begins after the warm-up.", "by strategy and optimizer")
+@value("schedule", str, "SPEC", "constant, cosine, or decay:RATE (divided by 1 + RATE x steps).")
+@value("warmup", float, "EPOCHS", "Epochs in which the learning rate rises, at most half of them.", "1 with cosine")
+@value("weight-decay", float, "RATE", "Decoupled for adamw.", "0.05 for adamw")
+@value("layer-decay", float, "FACTOR", "The learning rate of each block is that of the next one times this.")
+@value("label-smoothing", float, "SHARE", "From 0 to below 1.")
+@choice("class-weights", ClassWeights, "balanced: by the inverse of how many pictures a class has.")
+@value("patience", int, "EPOCHS", "Epochs without a better validation loss before training stops.")
+@choice("mixed-precision", MixedPrecision, "16 bits in the trainable part; auto does so on accelerators.")
+@value("augment", str, "none|views=K|stream|auto", "Random views: K kept ones, or fresh ones in every epoch.")
+@value(
     "augmentations",
     str,
     "LIST",
     "Of flip, vflip, crop:AREA, rotate:DEGREES, colour:STRENGTH, randaugment:N, mixup:ALPHA, cutmix:ALPHA.",
 )
-@_value("tensorboard", str, "FOLDER", "For TensorBoard's logs.", "RUN/tensorboard")
-@_value("image-size", int, "PIXELS", "Rows and columns.", "the backbone's own")
-@_choice("fit", Fit, "crop keeps the aspect ratio and cuts the centre; stretch keeps everything and distorts it.")
-@click.option("--standardise", is_flag=True, help="Give the channels the mean and spread that networks are used to.")
-@_value("seed", int, "N", "The same seed, the same result.")
-@_choice(
-    "precision", PrecisionChoice, "Of the frozen part; auto: bf16 on accelerators, else if it changes hardly anything."
-)
+@value("tensorboard", str, "FOLDER", "For TensorBoard's logs.", "RUN/tensorboard")
+@image_size_option
+@fit_option
+@standardise_option
+@value("seed", int, "N", "The same seed, the same result.")
+@precision_option
 @click.option("--strict", is_flag=True, help="Refuse files that cannot be decoded instead of leaving them out.")
+@click.option("--calibrate", is_flag=True, help="Make the model say how sure it can be, by the validation pictures.")
 @json_option
 def train(
     data: str | None,
@@ -150,7 +132,7 @@ def train(
             if context.get_parameter_source("backbone") != click.core.ParameterSource.DEFAULT:
                 raise click.UsageError("--ensemble names all backbones; leave --backbone out.", context)
             choices["backbone"] = ensemble
-        choices |= {"val": parse_share(val), "test": None if test is None else parse_share(test)}
+        choices |= as_shares(val, test)
         # Random weights are drawn otherwise on each backend of Keras; they come from the same whatever the strategy.
         recipe = Recipe(data, out, **choices)
         trains = not (recipe.is_solved and recipe.weights == "imagenet")
@@ -184,6 +166,14 @@ def print_result(metrics: dict[str, Any]) -> None:
     print_figures(metrics, "validation")
     if metrics["chosen_on_these_pictures"]:
         say("Chosen on these pictures (when to stop, what to keep), so the figures flatter the model a little.")
+    if "temperature" in metrics:
+        say(
+            "Calibrated on these pictures with a temperature of {}: calibration error {} before, {} on held-out folds.",
+            *(
+                f"{metrics[name]:.3f}"
+                for name in ("temperature", "calibration_error_without", "calibration_error_held_out")
+            ),
+        )
     if "accuracy_f32" in metrics:
         say("Computed in bf16; model.keras in f32: accuracy {}.", f"{metrics['accuracy_f32']:.4f}")
     if "accuracy_bf16" in metrics:
@@ -206,7 +196,8 @@ def print_result(metrics: dict[str, Any]) -> None:
             "[yellow]Interrupted[/]: this is the best so far. Go on with:\n  headstart train --resume {}",
             shlex.quote(run),
         )
-    say("Written to [bold]{}[/]. Next:\n  headstart predict {} PICTURE", run, shlex.quote(run))
+    page = ", with report.html to look at" if (Path(run) / "report.html").exists() else ""
+    say("Written to [bold]{}[/]{}. Next:\n  headstart predict {} PICTURE", run, page, shlex.quote(run))
 
 
 def print_folds(metrics: dict[str, Any]) -> None:

@@ -27,19 +27,27 @@ class PairedDifference:
 
 
 def paired_difference(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> PairedDifference:
-    """Compare two classifiers, picture by picture.
-
-    The interval is a percentile bootstrap over pictures (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-    chapter 13), the same for the same pictures. Differences on the same pictures vary much less than accuracies do.
+    """Compare two classifiers, picture by picture; see `difference_of_hits`.
 
     Args:
         one: float `(pictures, classes)`, probabilities.
         other: the same of the classifier it is compared with.
         labels: integer `(pictures,)`; at least one.
     """
-    right = one.argmax(axis=1) == labels
-    right_before = other.argmax(axis=1) == labels
-    gained, lost, n = int(np.sum(right & ~right_before)), int(np.sum(right_before & ~right)), len(labels)
+    return difference_of_hits(one.argmax(axis=1) == labels, other.argmax(axis=1) == labels)
+
+
+def difference_of_hits(one: np.ndarray, other: np.ndarray) -> PairedDifference:
+    """Compare two classifiers by which pictures they get right.
+
+    The interval is a percentile bootstrap over pictures (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+    chapter 13), the same for the same pictures. Differences on the same pictures vary much less than accuracies do.
+
+    Args:
+        one: bool `(pictures,)`; at least one.
+        other: the same of the classifier it is compared with.
+    """
+    gained, lost, n = int(np.sum(one & ~other)), int(np.sum(other & ~one)), len(one)
     # Each picture is a gain, a loss or neither, so a resample of the pictures is a draw of three counts.
     counts = np.random.default_rng(0).multinomial(n, [gained / n, lost / n, 1 - (gained + lost) / n], _RESAMPLES)
     low, high = np.percentile((counts[:, 0] - counts[:, 1]) / n, [2.5, 97.5])

@@ -22,6 +22,7 @@ from headstart.features.accelerator import batch_for, in_bfloat16, on_accelerato
 from headstart.features.keys import file_digest
 from headstart.features.runtime import (
     BATCH,
+    MODEL_FILE,
     OPENVINO,
     PIXELS,
     KerasRuntime,
@@ -50,8 +51,6 @@ PROBE_PICTURES = 8
 
 _CORES_FOR_A_BATCH = 8
 """More cores are given more pictures at once, so that each has some."""
-
-MODEL_FILE = "model.xml"
 
 Asked = Literal["auto", "f32", "bf16"]
 """The precision that a recipe asks for."""

@@ -8,15 +8,38 @@ changes neither.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from headstart.features.runtime import RuntimeIdentity
+from headstart.images.decode import DecodeRecipe
 from headstart.images.digest import PICTURE_DIGEST_BYTES, picture_digest
+from headstart.images.views import View
 
-__all__ = ["KEY_VERSION", "PICTURE_DIGEST_BYTES", "file_digest", "picture_digest", "space_digest"]
+__all__ = ["KEY_VERSION", "PICTURE_DIGEST_BYTES", "file_digest", "picture_digest", "space_digest", "space_identity"]
 
 KEY_VERSION = 1
 """Raise this when the meaning of a key changes; what was kept under the old one is then computed anew."""
+
+
+def space_identity(
+    frozen: str, decode: DecodeRecipe, runtime: RuntimeIdentity, view: View | None = None
+) -> dict[str, Any]:
+    """Everything that decides how features are computed, for `space_digest`.
+
+    Args:
+        frozen: the digest of the frozen part.
+        decode: how pictures are decoded.
+        runtime: what runs the frozen part.
+        view: which random view; None for that of the centre.
+    """
+    return {
+        "frozen": frozen,
+        "decode": decode.identity(),
+        "view": "centre" if view is None else view.identity(),
+        **asdict(runtime),
+    }
 
 
 def space_digest(identity: Mapping[str, Any]) -> str:

@@ -30,6 +30,9 @@ are what a kill can cost."""
 _CACHE_BYTES = 4 << 20
 """What the largest tensor of a batch may take."""
 
+MODEL_FILE = "model.xml"
+"""What OpenVINO's form of a frozen part is called where the store keeps it."""
+
 OPENVINO = "openvino"
 """The name of OpenVINO in a `RuntimeIdentity`."""
 

@@ -26,6 +26,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from headstart.atomic import whole_file
 from headstart.errors import StorageError, storage_errors
 from headstart.features.keys import PICTURE_DIGEST_BYTES, space_digest
 from headstart.features.stat_cache import StatCache
@@ -345,15 +346,8 @@ class Space:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def _set_aside(shard: Path) -> Path:

@@ -1,12 +1,13 @@
 """What a recipe says of the data: which pictures there are, and how they are divided."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 
 from headstart.images.groups import group_by_name
 from headstart.images.labels import read_labels
 from headstart.images.manifest import read_manifest
-from headstart.images.pictures import Listing
-from headstart.images.sources import list_labelled
+from headstart.images.pictures import Listing, Side
+from headstart.images.sources import list_labelled, named_below
 from headstart.images.split import Shares
 from headstart.recipe import Recipe
 from headstart.specs import parse_fold
@@ -44,3 +45,17 @@ def shares_of(recipe: Recipe) -> Shares:
         None if recipe.fold is None else parse_fold(recipe.fold),
         {} if recipe.split is None else read_manifest(recipe.split),
     )
+
+
+def locate(recipe: Recipe) -> Callable[[str, Side], str]:
+    """Where pictures are that are known by their names: from a name in the tables of a RUN, and its side, to a path.
+
+    Args:
+        recipe: where they were when the RUN was trained.
+
+    Raises:
+        DataError: if what they were in is not there. Of what is, single pictures may be gone.
+    """
+    val, test = (place if isinstance(place, str) else None for place in (recipe.val, recipe.test))
+    roots = named_below(recipe.data, val, test, recipe.label_pattern)
+    return lambda name, side: os.path.normpath(os.path.join(roots[side], name))

@@ -119,6 +119,26 @@ def list_any(paths: Sequence[str | os.PathLike[str]]) -> tuple[Picture, ...]:
     return tuple(pictures)
 
 
+def named_below(
+    data: str | os.PathLike[str],
+    val: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
+    pattern: str | None = None,
+) -> dict[Side, Path]:
+    """The folder that the names of the pictures on each side are below; arguments as for `list_labelled`.
+
+    Nothing is listed for that, so it is quick, and pictures that have gone since do no harm.
+
+    Raises:
+        DataError: if there is no such folder.
+    """
+    if not is_table(data) and pattern is None:
+        root, _ = _root_and_sides(existing_folder(data), val, test)
+        return {"train": root, "val": root, "test": root}
+    places: dict[Side, str | os.PathLike[str]] = {"train": data, "val": val or data, "test": test or data}
+    return {side: Path(place).parent if is_table(place) else existing_folder(place) for side, place in places.items()}
+
+
 def _refuse_pattern(table: object, pattern: str | None) -> None:
     if pattern is not None:
         raise DataError(f"{table} says the labels itself; leave the label pattern out.")

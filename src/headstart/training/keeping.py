@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 
@@ -13,6 +13,7 @@ import numpy as np
 from headstart.errors import DataError
 from headstart.features.convert import PROBE_PICTURES, FrozenRuntime, choose_runtime
 from headstart.features.extract import Extraction, extract, hash_pictures, load_pictures
+from headstart.features.keys import space_identity
 from headstart.features.store import Store
 from headstart.images.dataset import make_dataset
 from headstart.images.decode import DecodeRecipe
@@ -102,9 +103,12 @@ class Keeper:
             StorageError: if the store cannot be written.
         """
         chosen = [picture.path for picture in self.listing.pictures] if paths is None else list(paths)
-        label = "extracting features" if view is None else f"extracting view {view.number + 1}"
+        label = (
+            f"extracting features of {self.recipe.backbone}" if view is None else f"extracting view {view.number + 1}"
+        )
         with bar(label, len(chosen), "pictures", self.show) as advance:
-            space = self.store.space(self._identity(frozen, view), self._about(frozen, view))
+            identity = space_identity(frozen.digest, self.decode, frozen.runtime.identity, view)
+            space = self.store.space(identity, self._about(frozen, view))
             load = partial(frozen.runtime.load, pictures=len(chosen))
             given = (chosen, self.decode, load, space, self.store.stat_cache, advance, view)
             features = extract(*given, frozen.runtime.batch)
@@ -154,14 +158,6 @@ class Keeper:
         for path in paths:
             if path not in features.digests:
                 raise DataError(f"{path} could be decoded when the training began and cannot be any more.")
-
-    def _identity(self, frozen: Frozen, view: View | None) -> dict[str, object]:
-        return {
-            "frozen": frozen.digest,
-            "decode": self.decode.identity(),
-            "view": "centre" if view is None else view.identity(),
-            **asdict(frozen.runtime.identity),
-        }
 
     def _about(self, frozen: Frozen, view: View | None) -> dict[str, object]:
         return {

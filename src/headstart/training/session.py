@@ -18,7 +18,7 @@ from headstart.images.dataset import Dataset, Labelled, make_dataset
 from headstart.images.pictures import Quarantined, Side
 from headstart.images.split import Shares
 from headstart.models.assemble import Network, assemble
-from headstart.models.cut import Parts, bytes_per_picture
+from headstart.models.cut import Parts, bytes_per_picture, split
 from headstart.models.freeze import Freezer, first_trainable
 from headstart.models.layers import leaves
 from headstart.models.standardise import Standardisation
@@ -105,6 +105,11 @@ class Session:
                 f"be frozen at random, the first is {frozen[0]}. Give a --tap before it, or train them: --strategy "
                 "finetune, --unfreeze from there on, --batchnorm follow."
             )
+
+    def for_head(self) -> Parts:
+        """The frozen networks, cut where a solved head begins: what strategy `head` runs over every picture once."""
+        self.draw("none", "frozen")
+        return split(self.assemble(HeadSpec("linear")))
 
     def places(self, stage: str) -> Places:
         """Where a stage leaves its traces."""

@@ -36,8 +36,7 @@ def solve_stage(session: Session, head: HeadSpec) -> Stage:
         head: `linear`, `kernel` or `auto`.
     """
     started = time.perf_counter()
-    session.draw("none", "frozen")
-    cut = session.keep(split(session.assemble(HeadSpec("linear"))))
+    cut = session.keep(session.for_head())
     solution, details = _solve(session, cut, head)
     solved, head = _as_model(session, cut, solution)
     model = session.assemble(head)

@@ -63,10 +63,7 @@ def run_strategy(session: Session, begin: keras.Model | None = None, begin_head:
     strategy = session.recipe.strategy
     if strategy != "head":  # a folder that cannot be written is no surprise to spring after an hour
         session.places({"auto": "finetune"}.get(strategy, strategy)).prepare()
-    if session.recipe.standardise:
-        session.standardise()
-    if session.recipe.batchnorm == "adapt" and strategy != "scratch":
-        session.adapt()
+    prepare(session)
     if session.extended is not None:
         stage = extend_stage(session, *session.extended)
         return Outcome(stage, (stage,))
@@ -76,6 +73,14 @@ def run_strategy(session: Session, begin: keras.Model | None = None, begin_head:
         return _finetune_further(session, begin, begin_head or HeadSpec("linear"))
     stage = {"head": _head, "finetune": _finetune, "scratch": _scratch}[strategy](session)
     return Outcome(stage, (stage,))
+
+
+def prepare(session: Session) -> None:
+    """Measure what the recipe wants to know of the training pictures before anything is frozen."""
+    if session.recipe.standardise:
+        session.standardise()
+    if session.recipe.batchnorm == "adapt" and session.recipe.strategy != "scratch":
+        session.adapt()
 
 
 def as_saved(session: Session, outcome: Outcome) -> Outcome:

@@ -1,0 +1,1 @@
+"""Features of pictures, for whoever goes on with other tools."""

@@ -1,0 +1,101 @@
+"""The features that the frozen half of a finished RUN gives, from the store or by OpenVINO; without Keras."""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.bundle import Run
+from headstart.errors import RunError
+from headstart.features.extract import Extraction, extract
+from headstart.features.keys import file_digest, space_identity
+from headstart.features.runtime import MODEL_FILE, OpenVINORuntime, openvino_identity
+from headstart.features.store import Store
+from headstart.loading import load_openvino
+from headstart.progress import bar
+
+_SUFFIXES = (".xml", ".bin")
+
+
+def keep_of_run(run: Run, paths: Sequence[str], store: Store, show: bool = False) -> Extraction:
+    """Make sure that the store has what the frozen half of a RUN gives for pictures.
+
+    What its training kept is found again, as long as the store and OpenVINO are those of the training.
+
+    Args:
+        run: the RUN.
+        paths: the pictures.
+        store: where features are kept.
+        show: whether to draw a progress bar.
+
+    Raises:
+        RunError: if the RUN has no frozen half, or it is damaged.
+        HeadstartError: if OpenVINO is not installed.
+        StorageError: if the store cannot be written.
+    """
+    files = run.runtime_files()
+    if len(files) < 2:
+        raise RunError(f"{run.path} has no frozen half: all of it was trained, or Keras alone can run it.")
+    frozen = files[0]
+    about = _about(run, frozen)
+    identity = space_identity(_digest(run, frozen, store), run.decode_recipe, openvino_identity(run.precision))
+    space = store.space(identity, about)
+    load = partial(OpenVINORuntime, frozen, run.precision, pixels=True)
+    with bar("extracting features", len(paths), "pictures", show) as advance:
+        return extract(paths, run.decode_recipe, load, space, store.stat_cache, advance)
+
+
+def recipe_of(run: Run) -> dict[str, Any]:
+    """The choices that a RUN was trained with; none where it does not say."""
+    said = run.about.get("recipe")
+    return said if isinstance(said, dict) else {}
+
+
+def as_vectors(tensors: Sequence[np.ndarray]) -> np.ndarray:
+    """One vector for each picture from what a frozen part gives: maps averaged over their places, side by side.
+
+    Args:
+        tensors: float32 `(pictures, width)` or `(pictures, rows, columns, width)` each.
+
+    Returns:
+        float32 `(pictures, width)`; of a single tensor of vectors the very same numbers.
+    """
+    vectors = [tensor.mean(axis=tuple(range(1, tensor.ndim - 1))) if tensor.ndim > 2 else tensor for tensor in tensors]
+    return np.concatenate(vectors, axis=1, dtype=np.float32)
+
+
+def _digest(run: Run, frozen: Path, store: Store) -> str:
+    """Of the frozen half: what its training called it, if the store has the very same file under that name.
+
+    A RUN may come from anywhere; what it calls itself must not decide what trainings find in the store.
+    """
+    written = {suffix: file_digest(frozen.with_suffix(suffix)) for suffix in _SUFFIXES}
+    called = str(run.about.get("frozen_part"))
+    if re.fullmatch("[0-9a-f]+", called):
+        kept = store.converted(called) / version("openvino") / MODEL_FILE
+        if all(_digest_of(kept.with_suffix(suffix)) == written[suffix] for suffix in _SUFFIXES):
+            return called
+    return f"{written['.xml']}-{written['.bin']}"
+
+
+def _digest_of(path: Path) -> str | None:
+    return file_digest(path) if path.is_file() else None
+
+
+def _about(run: Run, frozen: Path) -> dict[str, Any]:
+    """What a person is told of these features, as `Keeper` says it."""
+    outputs = load_openvino().Core().read_model(frozen).outputs
+    shapes = [[size.get_length() for size in list(port.partial_shape)[1:]] for port in outputs]
+    return {
+        **{name: recipe_of(run).get(name) for name in ("backbone", "weights")},
+        "image_size": run.decode_recipe.height,
+        "frontier": shapes,
+        "view": "centre",
+        "bytes_per_picture": 4 * sum(int(np.prod(shape)) for shape in shapes),
+        "runtime": "openvino",
+        "precision": run.precision,
+    }
