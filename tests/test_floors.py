@@ -28,6 +28,7 @@ FLOORS = [
     "training",
     "run_files",
     "bundle",
+    "records",
     "explaining",
     "submission",
     "auditing",

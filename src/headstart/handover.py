@@ -27,9 +27,11 @@ from headstart.recipe import Recipe
 from headstart.run_files import (
     FAMILIARITY,
     FROZEN,
+    HISTORY,
     METRICS,
     MODEL,
     PREDICTIONS,
+    QUARANTINE,
     SPLITS,
     TRAINABLE,
     columns,
@@ -141,9 +143,9 @@ def write_history(folder: Path, histories: Mapping[str, Sequence[Mapping[str, An
     """Write `history.csv`: the rows of every stage, by the stage's name, whole or not at all."""
     rows = [{"stage": stage, **row} for stage, found in histories.items() for row in found]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    temporary = folder / ".history.csv.tmp"
+    temporary = folder / f".{HISTORY}.tmp"
     write_csv(temporary, columns, ([row.get(name, "") for name in columns] for row in rows))
-    os.replace(temporary, folder / "history.csv")
+    os.replace(temporary, folder / HISTORY)
 
 
 def write_tables(folder: Path, data: Dataset, outcome: Outcome, left_out: Sequence[Quarantined]) -> None:
@@ -154,7 +156,7 @@ def write_tables(folder: Path, data: Dataset, outcome: Outcome, left_out: Sequen
         ((e.picture.name, e.picture.label, e.side, e.digest, e.picture.group or "") for e in data.examples),
     )
     write_history(folder, {stage.name: stage.history for stage in outcome.stages})
-    write_csv(folder / "quarantine.csv", ("path", "reason"), ((q.path, q.reason) for q in left_out))
+    write_csv(folder / QUARANTINE, ("path", "reason"), ((q.path, q.reason) for q in left_out))
     write_csv(
         folder / PREDICTIONS,
         columns(data.classes),

@@ -250,7 +250,7 @@ def test_a_damaged_table_is_one_line(run, name):
     result = in_process(run, "--write-only")
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"Error: the tables in {run} are damaged: ")
+    assert line.startswith(f"Error: {file} is damaged or cannot be read. ")
 
 
 def test_a_stage_cannot_lead_out_of_the_run(run, tmp_path):

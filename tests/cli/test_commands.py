@@ -65,7 +65,7 @@ def test_version_is_the_package_s():
 
 def test_train_says_how_good_it_is_what_it_cost_and_what_to_do_next(finished):
     text = (finished / "train.txt").read_text()
-    assert re.search(r"validation: accuracy \d\.\d{4}, loss", text)
+    assert re.search(r"validation: accuracy \d\.\d{4} \(95 % interval \d\.\d{4} to \d\.\d{4}\), loss", text)
     assert "24 pictures: 24 passes through the frozen part, 0 kept from before; " in text
     assert f"headstart predict {finished / 'run'} PICTURE" in text
 

@@ -13,13 +13,14 @@ import numpy as np
 from headstart.boards.draw import sheet
 from headstart.boards.record import Record, Seen
 from headstart.evaluation.evaluate import of_both_classes
-from headstart.exporting.of_run import as_vectors, keep_of_run
+from headstart.evaluation.unlike import pooled
+from headstart.exporting.of_run import keep_of_run
 from headstart.features.extract import load_pictures
 from headstart.features.runtime import OpenVINORuntime
 from headstart.features.store import Arrays, Store
 from headstart.images.decode import DecodeRecipe
 from headstart.images.pictures import Quarantined
-from headstart.texts import printable
+from headstart.texts import inert, printable
 
 MOST = 2000
 """Pictures in a projector; browsers are slow with more."""
@@ -58,7 +59,7 @@ def write_projector(folder: Path, record: Record, store: Store, show: bool = Fal
     if not chosen:
         return 0
     tensors = kept.read([str(picture.path) for picture in chosen])
-    np.savetxt(folder / "features.tsv", as_vectors(tensors), fmt="%.5g", delimiter="\t")
+    np.savetxt(folder / "features.tsv", pooled(tensors), fmt="%.5g", delimiter="\t")
     _write_metadata(folder / "metadata.tsv", chosen, _predicted(record, chosen, tensors))
     drawn = sheet(thumbnails([str(picture.path) for picture in chosen], SIDE))
     cv2.imwrite(str(folder / "sprite.jpg"), drawn[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
@@ -90,4 +91,4 @@ def _write_metadata(path: Path, pictures: Sequence[Seen], predicted: Sequence[st
         rows = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
         rows.writerow(_COLUMNS)
         for picture, name in zip(pictures, predicted, strict=True):
-            rows.writerow(printable(text) for text in (picture.label, name, picture.side, picture.name))
+            rows.writerow(printable(str(inert(text))) for text in (picture.label, name, picture.side, picture.name))

@@ -1,20 +1,15 @@
 """What a RUN says of its pictures and of its training, and where the pictures are now."""
 
-import csv
-import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.bundle import Run
-from headstart.errors import HeadstartError, RunError
-from headstart.exporting.of_run import recipe_of
-from headstart.images.archives import ArchiveError
-from headstart.images.folders import class_entries, existing_folder
-from headstart.images.pictures import SIDE_NAMES
-from headstart.images.places import is_file
-from headstart.images.tables import is_table
+from headstart.errors import DataError, RunError
+from headstart.images.pictures import SIDE_NAMES, Side
+from headstart.images.places import is_there
+from headstart.records import find_pictures, read_table, recipe_of
+from headstart.run_files import HISTORY, PREDICTIONS, SPLITS
 
 
 class Seen(NamedTuple):
@@ -31,7 +26,7 @@ class Seen(NamedTuple):
     """
 
     name: str
-    side: str
+    side: Side
     label: str
     digest: str
     path: str | None
@@ -61,7 +56,7 @@ class Record:
     @property
     def recipe(self) -> dict[str, Any]:
         """The choices that it was trained with."""
-        return recipe_of(self.run)
+        return recipe_of(self.run).to_dict()
 
     @property
     def gone(self) -> int:
@@ -79,67 +74,30 @@ def read_record(run: Run, data: str | None = None) -> Record:
     Raises:
         RunError: if a table is damaged.
     """
-    bases = list(_bases(recipe_of(run), data))
+    find = _finder(run, data)
     history: dict[str, list[dict[str, str]]] = {}
     judged: dict[tuple[str, str], tuple[str, float]] = {}
     pictures = []
     try:
-        for row in _rows(run.path / "history.csv"):
+        for row in read_table(run, HISTORY):
             if not row["stage"].isidentifier():  # it is going to be the name of a folder
-                raise ValueError(f"history.csv has a stage {row['stage']!r}")
+                raise ValueError(f"{HISTORY} has a stage {row['stage']!r}")
             history.setdefault(row.pop("stage"), []).append({name: text for name, text in row.items() if text})
-        for row in _rows(run.path / "predictions.csv"):
+        for row in read_table(run, PREDICTIONS):
             judged[row["path"], row["side"]] = (row["predicted"], float(row["probability"]))
-        for row in _rows(run.path / "splits.csv"):
-            name, side = row["path"], row["side"]
-            seen = Seen(name, side, row["label"], row["digest"], _find(name, bases), *judged.get((name, side), ()))
+        for row in read_table(run, SPLITS):
+            name, side = row["path"], SIDE_NAMES[row["side"]]
+            seen = Seen(name, side, row["label"], row["digest"], find(name, side), *judged.get((name, side), ()))
             pictures.append(seen)
     except (KeyError, ValueError) as error:
         raise RunError(f"the tables in {run.path} are damaged: {error}. Copy the whole RUN once more.") from None
     return Record(run, tuple(pictures), history)
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of a table; of what there is no file, none."""
+def _finder(run: Run, data: str | None) -> Callable[[str, Side], str | None]:
+    """From the name of a picture to where it is; to None where it is not any more."""
     try:
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            for row in csv.DictReader(file):
-                if None in row or None in row.values():  # more or fewer cells than the header has
-                    raise ValueError(f"{path.name} has rows of another length than its header")
-                yield row
-    except FileNotFoundError:
-        return
-    except (OSError, csv.Error) as error:
-        raise ValueError(f"{path.name} cannot be read: {error}") from None
-
-
-def _bases(recipe: dict[str, Any], data: str | None) -> Iterator[str]:
-    """The folders that names of pictures may be below."""
-    given = [data] if data is not None else [recipe.get(name) for name in ("data", "val", "test")]
-    for place in given:
-        if not isinstance(place, str):
-            continue
-        if is_table(place):
-            yield os.path.dirname(place)
-            continue
-        try:
-            root = existing_folder(place)
-            yield os.fspath(root)
-            # A lone train folder is one of class folders, and its pictures are called by their names below it.
-            yield from (entry.path for entry in class_entries(root) if entry.name.lower() in SIDE_NAMES)
-        except HeadstartError:
-            continue
-
-
-def _find(name: str, bases: list[str]) -> str | None:
-    # Tables have an apostrophe before names that a spreadsheet would take for formulas.
-    names = (name, name[1:]) if name.startswith("'") else (name,)
-    for base in bases:
-        for candidate in names:
-            path = os.path.normpath(os.path.join(base, candidate))
-            try:
-                if is_file(path):
-                    return path
-            except (ArchiveError, OSError, ValueError):
-                continue
-    return None
+        place = find_pictures(run, data)
+    except DataError:  # none of them is
+        return lambda name, side: None
+    return lambda name, side: path if is_there(path := place(name, side)) else None

@@ -13,7 +13,7 @@ from headstart.atomic import whole_file
 from headstart.bundle import Run
 from headstart.errors import DataError, InputError, RecipeError, nearest, require_free_space, storage_errors
 from headstart.exporting.formats import WRITERS, require
-from headstart.exporting.of_run import keep_of_run, recipe_of
+from headstart.exporting.of_run import keep_of_run
 from headstart.exporting.table import Table
 from headstart.features.extract import Extraction
 from headstart.features.store import Store
@@ -24,6 +24,7 @@ from headstart.images.pictures import Quarantined
 from headstart.loading import load_keras
 from headstart.progress import bar
 from headstart.recipe import Recipe
+from headstart.records import recipe_of
 
 OF_DATA = ("val", "test", "fold", "split", "label_pattern", "group_by", "seed")
 """The choices that say how data is read and divided: those of a RUN are taken over where others are not given."""
@@ -169,8 +170,8 @@ def _of_run(data: str, run: Run, choices: Mapping[str, Any], show: bool) -> _Fou
     if others := [name for name in choices if name not in OF_DATA]:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
         raise RecipeError([f"{run.path} says what computes its features; leave {options} out."])
-    before = recipe_of(run)
-    taken = {name: before[name] for name in OF_DATA if name in before and not (name in _VAL and _VAL & choices.keys())}
+    before = recipe_of(run).to_dict()
+    taken = {name: before[name] for name in OF_DATA if not (name in _VAL and _VAL & choices.keys())}
     recipe = Recipe(data, **taken | dict(choices))
     if problems := recipe.problems():
         raise RecipeError(problems)

@@ -17,6 +17,7 @@ from headstart.features.runtime import MODEL_FILE, OpenVINORuntime, openvino_ide
 from headstart.features.store import Store
 from headstart.loading import load_openvino
 from headstart.progress import bar
+from headstart.records import recipe_of
 
 _SUFFIXES = (".xml", ".bin")
 
@@ -49,25 +50,6 @@ def keep_of_run(run: Run, paths: Sequence[str], store: Store, show: bool = False
         return extract(paths, run.decode_recipe, load, space, store.stat_cache, advance)
 
 
-def recipe_of(run: Run) -> dict[str, Any]:
-    """The choices that a RUN was trained with; none where it does not say."""
-    said = run.about.get("recipe")
-    return said if isinstance(said, dict) else {}
-
-
-def as_vectors(tensors: Sequence[np.ndarray]) -> np.ndarray:
-    """One vector for each picture from what a frozen part gives: maps averaged over their places, side by side.
-
-    Args:
-        tensors: float32 `(pictures, width)` or `(pictures, rows, columns, width)` each.
-
-    Returns:
-        float32 `(pictures, width)`; of a single tensor of vectors the very same numbers.
-    """
-    vectors = [tensor.mean(axis=tuple(range(1, tensor.ndim - 1))) if tensor.ndim > 2 else tensor for tensor in tensors]
-    return np.concatenate(vectors, axis=1, dtype=np.float32)
-
-
 def _digest(run: Run, frozen: Path, store: Store) -> str:
     """Of the frozen half: what its training called it, if the store has the very same file under that name.
 
@@ -88,10 +70,12 @@ def _digest_of(path: Path) -> str | None:
 
 def _about(run: Run, frozen: Path) -> dict[str, Any]:
     """What a person is told of these features, as `Keeper` says it."""
+    recipe = recipe_of(run)
     outputs = load_openvino().Core().read_model(frozen).outputs
     shapes = [[size.get_length() for size in list(port.partial_shape)[1:]] for port in outputs]
     return {
-        **{name: recipe_of(run).get(name) for name in ("backbone", "weights")},
+        "backbone": recipe.backbone,
+        "weights": recipe.weights,
         "image_size": run.decode_recipe.height,
         "frontier": shapes,
         "view": "centre",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.exporting.of_run import as_vectors
+from headstart.evaluation.unlike import pooled
 from headstart.features.extract import Extraction
 from headstart.images.dataset import Example
 
@@ -52,7 +52,7 @@ class Table:
 
     def features(self, rows: slice) -> np.ndarray:
         """Float32 `(rows, width)`."""
-        return as_vectors(self.extraction.read([example.picture.path for example in self.examples[rows]]))
+        return pooled(self.extraction.read([example.picture.path for example in self.examples[rows]]))
 
     def labels(self, rows: slice) -> np.ndarray:
         """Int64 `(rows,)`, places in the class names."""

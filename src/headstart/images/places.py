@@ -65,6 +65,14 @@ def is_file(path: str | os.PathLike[str]) -> bool:
     return place is not None and is_archive(place[0]) and _opened(place[0]).is_file(place[1])
 
 
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a file as above, whatever has become of what it was in."""
+    try:
+        return is_file(path)
+    except (ArchiveError, OSError, ValueError):
+        return False
+
+
 def entries(folder: str | os.PathLike[str]) -> list[Entry]:
     """What is in a folder, in no order.
 

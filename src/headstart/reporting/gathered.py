@@ -1,7 +1,7 @@
 """What a report says of a RUN, as plain data: nothing is drawn here, and no picture is opened."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from headstart.errors import RunError
 from headstart.evaluation.evaluate import Figures, figures
 from headstart.images.pictures import Side
 from headstart.recipe import Recipe
+from headstart.records import recipe_of
 from headstart.reporting.tables import Split, read_history, read_quarantine, read_split
 from headstart.run_files import Judged
 from headstart.texts import active
@@ -233,19 +234,10 @@ def gather(run: Run) -> Gathered:
         raise RunError(f"{run.path / 'predictions.csv'} has no validation pictures, so there is nothing to report.")
     return Gathered(
         run,
-        _recipe(run),
+        recipe_of(run),
         run.metrics,
         {side: Panel(side, found, run.classes) for side, found in judged.items() if len(found.labels)},
         read_split(run, EXAMPLES),
         read_history(run),
         read_quarantine(run),
     )
-
-
-def _recipe(run: Run) -> Recipe:
-    """How it was trained, by an older headstart, too."""
-    known = {field.name for field in fields(Recipe)}
-    try:
-        return Recipe(**{name: value for name, value in run.about["recipe"].items() if name in known})
-    except (KeyError, TypeError, AttributeError):
-        raise RunError(f"{run.path / 'bundle.json'} does not say how it was trained. Train it again.") from None

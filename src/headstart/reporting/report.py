@@ -4,16 +4,15 @@ import logging
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from headstart.bundle import Run
 from headstart.errors import DataError, storage_errors
-from headstart.images.given import locate
 from headstart.images.pictures import Side
 from headstart.pages import digest_for_policy, read_template
 from headstart.progress import bar
+from headstart.records import find_pictures
 from headstart.reporting import layout, plots
 from headstart.reporting.commands import train_command
 from headstart.reporting.gathered import Case, Gathered, gather
@@ -115,7 +114,7 @@ def render(
     album, where = Album(), ""
     place: Locate | None = None
     try:
-        place = locate(found.recipe if data is None else replace(found.recipe, data=data))
+        place = find_pictures(run, data)
     except DataError as error:
         if data is not None:
             raise

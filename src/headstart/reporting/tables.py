@@ -1,15 +1,13 @@
 """The tables of a RUN that say where its pictures were and how training went."""
 
-import csv
 import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from headstart.bundle import Run
 from headstart.images.pictures import SIDE_NAMES, Side
-from headstart.run_files import ODD_NAMES, damaged
-from headstart.texts import active
+from headstart.records import read_table
+from headstart.run_files import HISTORY, QUARANTINE, SPLITS, damaged
 
 Rows = list[dict[str, str]]
 
@@ -58,12 +56,12 @@ def read_split(run: Run, examples: int) -> Split:
     counts: dict[str, dict[Side, int]] = {name: {} for name in run.classes}
     sampled: dict[str, list[tuple[str, Member]]] = {name: [] for name in run.classes}
     # Digests are as good as random, so the smallest of them are a fair sample, and which does not depend on names.
-    held_out = {row["digest"] for row in _rows(run, "splits.csv") if row["side"] != "train"}
+    held_out = {row["digest"] for row in read_table(run, SPLITS) if row["side"] != "train"}
     alike: dict[str, list[Member]] = {}
     by_folders = False
     try:
-        for row in _rows(run, "splits.csv"):
-            member = Member(active(row["path"]), SIDE_NAMES[row["side"]], active(row["label"]))
+        for row in read_table(run, SPLITS):
+            member = Member(row["path"], SIDE_NAMES[row["side"]], row["label"])
             counts[member.label][member.side] = counts[member.label].get(member.side, 0) + 1
             if member.side == "train":
                 sampled[member.label].append((row["digest"], member))
@@ -72,7 +70,7 @@ def read_split(run: Run, examples: int) -> Split:
             if row["digest"] in held_out:
                 alike.setdefault(row["digest"], []).append(member)
     except KeyError:
-        raise damaged(run.path / "splits.csv") from None
+        raise damaged(run.path / SPLITS) from None
     shared = [members for members in alike.values() if any(member.side == "train" for member in members)]
     examples_of = {name: [member for _, member in found] for name, found in sampled.items()}
     return Split(counts, examples_of, shared, by_folders)
@@ -86,11 +84,11 @@ def read_history(run: Run) -> dict[str, list[dict[str, float]]]:
     """
     found: dict[str, list[dict[str, float]]] = {}
     try:
-        for row in _rows(run, "history.csv"):
+        for row in read_table(run, HISTORY):
             values = {name: float(value) for name, value in row.items() if name != "stage" and value}
             found.setdefault(row["stage"], []).append(values)
     except (KeyError, ValueError):
-        raise damaged(run.path / "history.csv") from None
+        raise damaged(run.path / HISTORY) from None
     return found
 
 
@@ -101,17 +99,6 @@ def read_quarantine(run: Run) -> list[tuple[str, str]]:
         RunError: if that table is damaged.
     """
     try:
-        return [(active(row["path"]), active(row["reason"])) for row in _rows(run, "quarantine.csv")]
+        return [(row["path"], row["reason"]) for row in read_table(run, QUARANTINE)]
     except KeyError:
-        raise damaged(run.path / "quarantine.csv") from None
-
-
-def _rows(run: Run, name: str) -> Iterator[dict[str, str]]:
-    try:
-        with open(run.path / name, newline="", encoding="utf-8", errors=ODD_NAMES) as file:
-            for row in csv.DictReader(file):
-                if None in row or None in row.values():  # more or fewer cells than the header has
-                    raise damaged(run.path / name)
-                yield row
-    except (OSError, csv.Error):
-        raise damaged(run.path / name) from None
+        raise damaged(run.path / QUARANTINE) from None
