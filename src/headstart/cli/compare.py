@@ -1,13 +1,14 @@
 """headstart compare"""
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from headstart.cli.options import as_shares, fit_option, labels_options, precision_option, shares_options, value
 from headstart.cli.output import human_size, json_option, print_json, print_table, say
 from headstart.comparing.entries import ENTRY_FORM, SAMPLE, parse_entries
 from headstart.comparing.start import start_compare
-from headstart.recipe import Fit, PrecisionChoice, Recipe, parse_share
+from headstart.recipe import Recipe
 
 if TYPE_CHECKING:
     from headstart.comparing.comparison import Comparison, Row
@@ -17,13 +18,7 @@ if TYPE_CHECKING:
 @click.argument("data")
 @click.option("--backbones", metavar="A,B,C", help=f"Each of them {ENTRY_FORM}: nano@160, mobilenet_v2:none.")
 @click.option("--all-cached", is_flag=True, help="All whose ImageNet weights are on this machine, and nano.")
-@click.option(
-    "--weights",
-    default=Recipe.weights,
-    show_default=True,
-    metavar="imagenet|none|FILE",
-    help="Of those in --backbones that name none.",
-)
+@value("weights", str, "imagenet|none|FILE", "Of those in --backbones that name none.")
 @click.option(
     "--sample",
     type=click.IntRange(min=2),
@@ -32,20 +27,11 @@ if TYPE_CHECKING:
     metavar="N",
     help="Pictures that all are judged on first; ten for each class at least.",
 )
-@click.option("--labels", metavar="FILE", help="The classes, one name per line, as for `headstart train`.")
-@click.option("--label-pattern", metavar="PATTERN", help="Where the label stands in file names, as for `train`.")
-@click.option("--group-by", metavar="PATTERN", help="What belongs together, as for `train`.")
-@click.option("--val", default=str(Recipe.val), show_default=True, metavar="SHARE|FOLDER", help="As for `train`.")
-@click.option("--test", metavar="SHARE|FOLDER", help="As for `train`.")
-@click.option("--fit", type=click.Choice(get_args(Fit)), default=Recipe.fit, show_default=True, help="As for `train`.")
-@click.option("--seed", type=int, default=Recipe.seed, show_default=True, metavar="N", help="As for `train`.")
-@click.option(
-    "--precision",
-    type=click.Choice(get_args(PrecisionChoice)),
-    default=Recipe.precision,
-    show_default=True,
-    help="As for `train`.",
-)
+@labels_options
+@shares_options
+@fit_option
+@value("seed", int, "N", "Of the split, of folds and of random weights.")
+@precision_option
 @click.option("--out", "-o", metavar="FOLDER", help="Where to write compare.html, compare.csv and compare.json.")
 @json_option
 def compare(
@@ -69,8 +55,7 @@ def compare(
     if backbones is None and not all_cached:
         raise click.UsageError("Missing --backbones A,B,C or --all-cached.", click.get_current_context())
     entries = parse_entries(backbones, weights) if backbones is not None else ()
-    shares: dict[str, Any] = {"val": parse_share(val), "test": None if test is None else parse_share(test)}
-    recipe = Recipe(data, strategy="head", **shares, **choices)
+    recipe = Recipe(data, strategy="head", **as_shares(val, test), **choices)
     # Random weights are drawn otherwise on each backend of Keras; these are those that `train` draws.
     trains = any(entry.weights != Recipe.weights for entry in entries)
     found = start_compare(recipe, entries, all_cached, sample, out, not as_json, trains)
