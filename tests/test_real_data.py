@@ -125,6 +125,7 @@ def test_over_five_seeds_fine_tuning_never_leaves_flowers_worse_than_the_head(sh
     assert np.mean(kept) >= np.mean(heads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "least"), [("cats_dogs", 0.82), ("flowers", 0.75)])
 def test_the_backbone_in_the_box_is_worth_having(shared, imagenet_home, workplace, name, least):
     out = workplace / f"nano_{name}"

@@ -97,7 +97,10 @@ def test_the_features_of_one_serve_the_other(both, tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [("--head", "dense:8", "--epochs", "1", "--augment", "none"), ("--weights", "none")],
+    [
+        ("--head", "dense:8", "--epochs", "1", "--augment", "none"),
+        pytest.param(("--weights", "none"), marks=pytest.mark.slow),
+    ],
     ids=" ".join,
 )
 def test_what_needs_gradients_or_chance_runs_on_tensorflow(both, tmp_path, options):

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from headstart.bundle import FORMAT, Run
+from headstart.bundle import Run
 from headstart.errors import HeadstartError
 from headstart.features.keys import file_digest
 from headstart.features.stat_cache import StatCache
@@ -44,6 +44,7 @@ from headstart.images.decode import DecodeRecipe, UndecodableError, decode
 from headstart.images.labels import read_labels
 from headstart.images.places import read_file
 from headstart.images.sources import list_any, list_labelled
+from headstart.run_files import FORMAT
 from headstart.workplace import unfinished
 
 SLOWEST = 10.0

@@ -168,20 +168,23 @@ def write_tables(folder: Path, data: Dataset, outcome: Outcome, left_out: Sequen
     )
 
 
-def write_usual(folder: Path, data: Dataset, cut: Cut) -> None:
+def write_usual(folder: Path, session: Session, cut: Cut) -> None:
     """Write what training pictures look like to the frozen part, where there is one that OpenVINO runs."""
     if not (folder / FROZEN).exists():
         return
-    train, val = (_pooled_features(cut, data.side(side).paths) for side in ("train", "val"))
+    train, val = (_pooled_features(session, cut, session.side(side).paths) for side in ("train", "val"))
     if (found := learn_familiarity(train, val)) is not None:
         write_familiarity(folder / FAMILIARITY, found)
 
 
-def _pooled_features(cut: Cut, paths: Sequence[str]) -> np.ndarray:
+def _pooled_features(session: Session, cut: Cut, paths: Sequence[str]) -> np.ndarray:
     """Of some of the pictures, drawn at random, the same ones each time."""
     drawn = np.sort(np.random.default_rng(0).permutation(len(paths))[:REFERENCES])
-    pieces = in_batches([paths[int(row)] for row in drawn], _AT_ONCE)
-    return np.concatenate([pooled(cut.features.read(piece)) for piece in pieces])
+    chosen, features = [paths[int(row)] for row in drawn], cut.features
+    if not features.digests.keys() >= set(chosen):  # those in f32 of what learned from bf16: nobody needed them so far
+        features = session.keeper.keep(cut.frozen, chosen)
+        session.keeper.refuse_changed(chosen, features)
+    return np.concatenate([pooled(features.read(piece)) for piece in in_batches(chosen, _AT_ONCE)])
 
 
 def write_metrics(

@@ -219,7 +219,7 @@ def _hand_over(recipe: Recipe, session: Session, outcome: Outcome, place: Workpl
         write_models(folder, model, kept.cut)
         checked = check_models(folder, data.side("val"), kept.probabilities["val"], decode, kept.cut)
         write_tables(folder, data, outcome, left_out)
-        write_usual(folder, data, kept.cut)
+        write_usual(folder, session, kept.cut)
         write_provenance(folder, session, outcome)
         counts = {
             "pictures": len(data.examples) + len(left_out),

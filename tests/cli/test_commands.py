@@ -327,6 +327,7 @@ def test_a_closed_pipe_is_no_traceback(finished):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_demo_trains_on_digits_that_come_with_a_library_and_compares(tmp_path):
     folder = tmp_path / "demo"
     result = run("demo", "--out", folder, "--json")

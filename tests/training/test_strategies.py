@@ -235,7 +235,7 @@ def test_a_list_of_labels_may_name_classes_without_pictures(place, tmp_path):
         run = hs.train(place / "two", out=tmp_path / name, **choices | {"labels": tmp_path / "labels.txt"})
         check(run, place / "two")
         assert run.classes == ("green", "yellow", "blue")
-        assert run.metrics["per_class"]["yellow"] == {"n": 0, "precision": None, "recall": None}
+        assert run.metrics["per_class"]["yellow"] == {"n": 0, "precision": None, "recall": None, "f1": None}
     assert reported(hs.load(tmp_path / "solved"))[:, 1].max() < 1e-6
 
 
