@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,3 +71,32 @@ def imagenet_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     shutil.copytree(shared / "keras" / "models", home / "models", copy_function=shutil.copyfile)
     os.chmod(home / "models", 0o755)
     return home
+
+
+@pytest.fixture
+def with_real_weights(imagenet_home: Path) -> Callable[..., str]:
+    """Run a headstart command where the real weights are; gives what it prints.
+
+    In a process of its own: Keras looks for KERAS_HOME once, when it is imported.
+    """
+
+    def run(*arguments: object) -> str:
+        command = [str(Path(sys.executable).parent / "headstart"), *map(str, arguments)]
+        environment = {**os.environ, "KERAS_HOME": str(imagenet_home)}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def real_head(shared: Path, with_real_weights: Callable[..., str], tmp_path: Path) -> Callable[[str], Path]:
+    """Train a head of MobileNet 0.25 on `flowers` or `cats_dogs`; gives the RUN."""
+
+    def train(name: str) -> Path:
+        data, run = shared / "data" / name, tmp_path / f"{name}-run"
+        with_real_weights("train", data, "--backbone", "mobilenet_0.25", "--strategy", "head", "--out", run)
+        return run
+
+    return train

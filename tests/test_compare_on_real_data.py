@@ -4,19 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-
-from headstart.cli.main import cli
 
 
 @pytest.mark.slow
-def test_pretrained_beats_untrained_on_flowers_which_is_put_out_on_a_sample(shared: Path, imagenet_home, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(imagenet_home))
-    command = ["compare", str(shared / "data" / "flowers"), "--json", "--backbones"]
-    first, again = (
-        json.loads(CliRunner().invoke(cli, [*command, "nano,mobilenet_0.25,mobilenet_0.25:none"]).stdout)
-        for _ in range(2)
-    )
+def test_pretrained_beats_untrained_on_flowers_which_is_put_out_on_a_sample(shared: Path, with_real_weights):
+    command = ("compare", shared / "data" / "flowers", "--backbones", "nano,mobilenet_0.25,mobilenet_0.25:none")
+    first, again = (json.loads(with_real_weights(*command, "--json")) for _ in range(2))
     rows = {row["name"]: row for row in first["rows"]}
     assert first["pictures"] == 2569
     untrained, small, pretrained = (rows[name] for name in ("mobilenet_0.25:none", "nano", "mobilenet_0.25"))

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import headstart
-
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "heatmaps.py"
 
 
@@ -27,11 +25,9 @@ def test_the_share_on_its_half_is_counted_for_either_side(heatmaps):
 
 
 @pytest.mark.slow
-def test_most_of_the_heat_lies_on_the_half_of_its_class(heatmaps, shared, imagenet_home, tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(imagenet_home))
-    data = shared / "data" / "cats_dogs"
-    run = headstart.train(data, out=tmp_path / "run", backbone="mobilenet_0.25", strategy="head", progress=False)
-    found = heatmaps.measured(str(run.path), str(data), 100, ["grad-cam", "occlusion"])
+def test_most_of_the_heat_lies_on_the_half_of_its_class(heatmaps, shared, real_head):
+    run = real_head("cats_dogs")
+    found = heatmaps.measured(str(run), str(shared / "data" / "cats_dogs"), 100, ["grad-cam", "occlusion"])
     assert found["pairs"] == 100
     for method in ("grad-cam", "occlusion"):
         assert len(found[method]["shares"]) == 200

@@ -218,14 +218,11 @@ def faults(axe, page) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("data", ["flowers", "cats_dogs"])
-def test_the_page_of_real_pictures(visit, shared, imagenet_home, tmp_path, monkeypatch, data):
+def test_the_page_of_real_pictures(visit, real_head, tmp_path, data):
     import headstart
     from tests.reporting.test_figures import check_page
 
-    monkeypatch.setenv("KERAS_HOME", str(imagenet_home))
-    run = headstart.train(
-        shared / "data" / data, out=tmp_path / "run", backbone="mobilenet_0.25", strategy="head", progress=False
-    )
+    run = headstart.load(real_head(data))
     page = run.path / "report.html"
     assert page.stat().st_size < MOST_BYTES
     check_page(run.path, ("val",))
@@ -242,4 +239,4 @@ def test_the_page_of_real_pictures(visit, shared, imagenet_home, tmp_path, monke
     wrong = round(run.metrics["n"] * (1 - run.metrics["accuracy"]))
     text = (tmp_path / "again.html").read_text(encoding="utf-8")
     assert len(re.findall('aria-label="Heat map of ', text)) == min(24, wrong)
-    assert os.listdir(tmp_path / "run").count("report.html") == 1
+    assert os.listdir(run.path).count("report.html") == 1
