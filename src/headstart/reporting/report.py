@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from headstart.atomic import whole_file
 from headstart.bundle import Run
 from headstart.errors import DataError, storage_errors
 from headstart.images.pictures import Side
@@ -83,12 +84,8 @@ def write_report(
     path = run.path / PAGE if out is None else Path(out)
     with storage_errors(path, _HINT):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
+        with whole_file(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
     return path
 
 
