@@ -1,6 +1,6 @@
 """Peaks of memory where pictures become many: extraction alone, evaluating, predicting, each as a process of its own.
 
-    python benchmarks/memory.py DATA [--counts 1000,10000] [--backbone nano] [--out FILE]
+    python benchmarks/memory.py DATA [--counts 1000,10000] [--backbone nano] [--extraction-alone] [--out FILE]
 
 DATA's JPEG files are repeated, each under new content, so that nothing is reused. A RUN is trained on DATA as it is,
 and evaluates and predicts all of them. Prints a table in Markdown: the peak of resident memory in MiB, and the most
@@ -23,12 +23,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, dict[int, Spent]]:
     found: dict[str, dict[int, Spent]] = {}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         run, data, made = Path(folder) / "run", Path(folder) / "data", 0
-        spent(headstart("train", arguments.data, "--strategy", "head", *network, "--out", run), f"{folder}/store")
-        commands = {
-            "extraction alone": script("extract_once.py", data, *network),
-            "evaluate": headstart("evaluate", run, data, "--json"),
-            "predict": headstart("predict", run, data, "--format", "csv"),
-        }
+        commands = {"extraction alone": script("extract_once.py", data, *network)}
+        if not arguments.extraction_alone:
+            spent(headstart("train", arguments.data, "--strategy", "head", *network, "--out", run), f"{folder}/store")
+            commands["evaluate"] = headstart("evaluate", run, data, "--json")
+            commands["predict"] = headstart("predict", run, data, "--format", "csv")
         for count in sorted(numbers(arguments.counts)):
             grow(data, sources, made, count)
             made = count
@@ -41,6 +40,7 @@ def main() -> None:
     """Measure and print."""
     made = options(__doc__)
     made.add_argument("--counts", default="1000,10000")
+    made.add_argument("--extraction-alone", action="store_true", help="Of large networks the rest takes hours.")
     arguments = made.parse_args()
     found = measure(arguments)
     counts = sorted(next(iter(found.values())))
