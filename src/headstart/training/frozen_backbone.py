@@ -5,22 +5,22 @@ They lie in the space of the store that `headstart train --strategy head` uses, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from headstart.features.extract import Extraction
 from headstart.features.store import Store
 from headstart.images.decode import DecodeRecipe
+from headstart.images.given import shares_of
 from headstart.images.pictures import Listing
-from headstart.models.assemble import Network, assemble, build_network
+from headstart.models.assemble import Network, build_network
 from headstart.models.backbones import find_backbone
-from headstart.models.cut import split
-from headstart.models.freeze import Freezer
 from headstart.progress import waiting
 from headstart.recipe import Recipe
-from headstart.specs import HeadSpec
 from headstart.training.keeping import Frozen, Keeper
 from headstart.training.rows import in_pieces
+from headstart.training.session import Session
 
 _LARGEST = 6e4  # a float16 holds no more than 65504
 
@@ -64,18 +64,18 @@ def freeze_backbone(recipe: Recipe, listing: Listing, store: Store, show: bool) 
         show: whether to draw progress bars.
 
     Raises:
-        WeightsError: if the weights cannot be had.
+        WeightsError: if the weights cannot be had, or layers would be frozen at random.
         RecipeError: if there is no such backbone, or it cannot be built at that size.
         DataError: if no picture can be decoded.
     """
     backbone = find_backbone(recipe.backbone)
     size = recipe.image_size or backbone.size
+    keeper = Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show)
     with waiting(f"preparing {backbone.name}", show):
         network = build_network(backbone, recipe.weights, size)
-        Freezer(network.model).apply(len(network.model.layers), "frozen")
-        model = assemble([network], size, HeadSpec("linear"), max(2, len(listing.classes)))
-    keeper = Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show)
-    return FrozenBackbone(network, keeper, keeper.freeze(split(model)))
+        classes = max(2, len(listing.classes))
+        parts = Session(recipe, keeper, shares_of(recipe), [network], classes, Path(), show).for_head()
+    return FrozenBackbone(network, keeper, keeper.freeze(parts))
 
 
 def read_vectors(kept: Extraction, paths: Sequence[str], width: int) -> np.ndarray:
