@@ -33,6 +33,9 @@ FROZEN = "runtime/frozen.xml"
 TRAINABLE = "runtime/trainable.xml"
 FAMILIARITY = "runtime/usual.safetensors"
 
+STAGES = {"head": "head alone", "start": "as it began", "finetune": "fine-tuned", "scratch": "from scratch"}
+"""What people are told for the names of stages."""
+
 AGAIN = "Train it again, or copy the whole folder once more."
 """What to do about a RUN that is damaged."""
 

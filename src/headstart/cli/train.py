@@ -35,6 +35,7 @@ from headstart.recipe import (
     Recipe,
     Strategy,
 )
+from headstart.run_files import STAGES
 from headstart.specs import UNFREEZE_FORMS
 
 
@@ -219,9 +220,6 @@ def print_folds(metrics: dict[str, Any]) -> None:
     say("Written to [bold]{}[/]: a RUN for each fold, and predictions.csv with every picture.", metrics["run"])
 
 
-_STAGES = {"head": "head alone", "start": "as it began", "finetune": "fine-tuned", "scratch": "from scratch"}
-
-
 def _print_stages(metrics: dict[str, Any]) -> None:
     """Head and fine-tuned model side by side, where there are both."""
     stages = metrics["stages"]
@@ -230,7 +228,7 @@ def _print_stages(metrics: dict[str, Any]) -> None:
     sides = [side for side in ("val", "test") if side in next(iter(stages.values()))]
     rows = [
         (
-            _STAGES[name] + (" (kept)" if name == metrics["kept"] else ""),
+            STAGES[name] + (" (kept)" if name == metrics["kept"] else ""),
             *(stage[side][figure] for side in sides for figure in ("accuracy", "loss")),
             f"{stage['seconds']:.1f}",
         )

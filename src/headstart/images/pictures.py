@@ -24,6 +24,10 @@ SIDE_NAMES: dict[str, Side] = {
 """Folder names that stand for a side of the split, in lower case."""
 
 
+SIDE_WORDS: dict[Side, str] = {"train": "training", "val": "validation", "test": "test"}
+"""What people are told for the sides."""
+
+
 class Picture(NamedTuple):
     """One file that is taken for a picture until it proves not to be one.
 

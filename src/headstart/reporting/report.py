@@ -10,7 +10,7 @@ from typing import Any
 from headstart.atomic import whole_file
 from headstart.bundle import Run
 from headstart.errors import DataError, storage_errors
-from headstart.images.pictures import Side
+from headstart.images.pictures import SIDE_WORDS, Side
 from headstart.pages import digest_for_policy, read_template
 from headstart.progress import bar
 from headstart.records import find_pictures
@@ -19,6 +19,7 @@ from headstart.reporting.commands import train_command
 from headstart.reporting.gathered import Case, Gathered, gather
 from headstart.reporting.pictures import Album, Place, places_of
 from headstart.reporting.verdict import judge
+from headstart.run_files import STAGES
 from headstart.texts import printable
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,6 @@ _PICTURES = 400
 _PICTURE_BYTES = 2_400_000
 _LISTED = (5000, 1500, 300, 0)  # pictures in all cells: fewer where names are so long that the page would not fit
 _HINT = "Free some space there, or give another --out."
-_KINDS = {"train": "training", "val": "validation", "test": "test"}
-_STAGES = {"head": "head alone", "start": "as it began", "finetune": "fine-tuned", "scratch": "from scratch"}
 _MARKS = {"good": "✓", "note": "•", "care": "!", "bad": "✕"}
 _SECTIONS = {
     "verdict": "Verdict",
@@ -180,7 +179,7 @@ def _page(found: Gathered, album: Album, lists: Mapping[str, list[Case]], listed
         "no_heat": ": they need OpenVINO's form of the model" if album.symbols else ": the pictures are not there",
         "canvas": plots,
         "marks": _MARKS,
-        "kinds": _KINDS,
+        "kinds": SIDE_WORDS,
         "sides": ["train", *found.panels],
         "style": style,
         "style_digest": digest_for_policy(style),
@@ -195,9 +194,10 @@ def _tiles(found: Gathered) -> list[dict[str, Any]]:
     """The figures that are looked at first."""
     panel = found.cleanest
     side, figures = panel.side, panel.figures
+    of_side = SIDE_WORDS[side]
     reach = f"95 % interval {figures.accuracy_low:.3f} to {figures.accuracy_high:.3f}"
     return [
-        {"key": f"{side}.accuracy", "title": f"accuracy, {_KINDS[side]}", "value": figures.accuracy, "under": reach},
+        {"key": f"{side}.accuracy", "title": f"accuracy, {of_side}", "value": figures.accuracy, "under": reach},
         {
             "key": f"{side}.macro.f1",
             "title": "mean F1",
@@ -222,7 +222,7 @@ def _of_training(found: Gathered) -> dict[str, Any]:
     has_stages = "stages" if len(stages) > 1 else None
     return {
         "sections": [(key, text) for key, text in _SECTIONS.items() if key != "stages" or has_stages],
-        "stage_names": _STAGES,
+        "stage_names": STAGES,
         "stage_sides": [side for side in ("val", "test") if side in first],
         "gain": found.metrics.get("gain"),
         "curves": {stage: items for stage, items in curves.items() if items},

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from headstart.evaluation.evaluate import share_interval
 from headstart.evaluation.selective import abstain_for
 from headstart.images.dataset import IMBALANCE
+from headstart.images.pictures import SIDE_WORDS
 from headstart.reporting.commands import audit_command, changed_command
 from headstart.reporting.gathered import Gathered, Panel
 from headstart.texts import short
@@ -350,7 +351,7 @@ def _reach(panel: Panel) -> float:
 
 
 def _kind(panel: Panel) -> str:
-    return {"train": "training", "val": "validation", "test": "test"}[panel.side]
+    return SIDE_WORDS[panel.side]
 
 
 def _quoted(found: Gathered, number: int) -> str:
