@@ -32,7 +32,9 @@ def build(classifier, squeeze: bool = False):
     if squeeze:
         weights = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
         flat = layers.Dense(12, "sigmoid", name="excite")(layers.GlobalAveragePooling2D(name="squeeze_flat")(x))
-        x = layers.Multiply()([x, layers.Dense(12, "sigmoid", name="excite_map")(weights), flat[:, None, None]])
+        x = layers.Multiply(name="excited")(
+            [x, layers.Dense(12, "sigmoid", name="excite_map")(weights), flat[:, None, None]]
+        )
     return keras.Model(shown, classifier(x), name="small")
 
 

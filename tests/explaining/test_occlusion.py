@@ -90,7 +90,7 @@ def test_averages_beside_the_way_are_not_taken_for_the_last_one(write):
     model = build(averaged, squeeze=True)
     shown, classes = pixels(3), np.array([0, 1, 1])
     found = heatmaps(write(model, "classifier"), shown, classes)
-    np.testing.assert_allclose(found, by_hand(model, "multiply", classes, shown), atol=1e-3)
+    np.testing.assert_allclose(found, by_hand(model, "excited", classes, shown), atol=1e-3)
 
 
 def test_without_an_average_places_of_the_kept_map_are_replaced(write):
