@@ -38,7 +38,7 @@ FLOORS = [
     "pipeline",
     "beginning",
     "folds",
-    "exporting",
+    "feature_files",
     "boards",
     "__init__",
     "demo_data",

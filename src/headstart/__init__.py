@@ -29,7 +29,7 @@ from headstart.workplace import check_folder, unfinished
 
 if TYPE_CHECKING:
     from headstart.explaining.explain import Explanation, MethodName
-    from headstart.exporting.export import Exported
+    from headstart.feature_files.export import Exported
     from headstart.folds import CrossValidation
     from headstart.models.backbones import backbones
     from headstart.models.cut import Parts, join, split
@@ -215,7 +215,7 @@ def export_features(
         InputError: if anything that was given cannot be used.
         MissingExtraError: if what writes the format, or Keras where there is no `run`, is not installed.
     """
-    from headstart.exporting.export import export
+    from headstart.feature_files.export import export
 
     return export(os.fspath(data), out, run, choices, force, progress)
 

@@ -24,7 +24,7 @@ from PIL import Image
 from headstart.boards.write import table
 from headstart.cli.main import cli
 from tests.conftest import make_picture, write_picture
-from tests.exporting.test_export import command
+from tests.feature_files.test_export import command
 
 NANO = ("--backbone", "nano", "--image-size", "48", "--strategy", "head")
 

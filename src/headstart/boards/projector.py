@@ -14,7 +14,7 @@ from headstart.boards.draw import sheet
 from headstart.boards.record import Record, Seen
 from headstart.evaluation.evaluate import of_both_classes
 from headstart.evaluation.unlike import pooled
-from headstart.exporting.of_run import keep_of_run
+from headstart.feature_files.of_run import keep_of_run
 from headstart.features.extract import load_pictures
 from headstart.features.runtime import OpenVINORuntime
 from headstart.features.store import Arrays, Store

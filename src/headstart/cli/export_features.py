@@ -50,7 +50,7 @@ def export_features(data: str, out: str, run: str | None, force: bool, as_json: 
     DATA is what `headstart train` takes, and it is split as that would split it. The features are those that `headstart
     train --strategy head` learns from: what one of them computes, the other finds in the store.
     """
-    from headstart.exporting.export import export
+    from headstart.feature_files.export import export
 
     context = click.get_current_context()
     given = {

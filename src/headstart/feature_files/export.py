@@ -12,9 +12,9 @@ from typing import Any
 from headstart.atomic import whole_file
 from headstart.bundle import Run
 from headstart.errors import DataError, InputError, RecipeError, nearest, require_free_space, storage_errors
-from headstart.exporting.formats import WRITERS, require
-from headstart.exporting.of_run import keep_of_run
-from headstart.exporting.table import Table
+from headstart.feature_files.formats import WRITERS, require
+from headstart.feature_files.of_run import keep_of_run
+from headstart.feature_files.table import Table
 from headstart.features.extract import Extraction
 from headstart.features.store import Store
 from headstart.images.dataset import Dataset, check_shares, make_dataset

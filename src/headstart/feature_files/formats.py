@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headstart.errors import MissingExtraError
-from headstart.exporting.table import TEXTS, Table, as_text
+from headstart.feature_files.table import TEXTS, Table, as_text
 from headstart.loading import is_installed
 from headstart.progress import Advance
 

@@ -19,7 +19,7 @@ from pyarrow import parquet
 from safetensors.numpy import load_file
 
 from headstart.cli.main import cli
-from headstart.exporting.table import Table
+from headstart.feature_files.table import Table
 from headstart.features.store import Store
 from headstart.images.digest import picture_digest
 from tests.conftest import make_picture, write_picture
@@ -251,7 +251,7 @@ def test_force_replaces_a_file(made, kept, tmp_path):
 
 @pytest.mark.parametrize(("suffix", "module", "extra"), [(".parquet", "pyarrow", "parquet"), (".h5", "h5py", "keras")])
 def test_a_missing_extra_is_named_in_one_line(made, tmp_path, monkeypatch, suffix, module, extra):
-    monkeypatch.setattr("headstart.exporting.formats.is_installed", lambda name: name != module)
+    monkeypatch.setattr("headstart.feature_files.formats.is_installed", lambda name: name != module)
     result = in_process(made / "data", "--out", tmp_path / f"f{suffix}", "--run", made / "run")
     assert result.exit_code == 2
     assert result.stderr == (
@@ -261,8 +261,8 @@ def test_a_missing_extra_is_named_in_one_line(made, tmp_path, monkeypatch, suffi
 
 KILLED = """
 import os, signal, sys
-from headstart.exporting import table
-from headstart.exporting.export import export
+from headstart.feature_files import table
+from headstart.feature_files.export import export
 
 table._MOST_ROWS = 8
 whole = table.Table.features
@@ -299,7 +299,7 @@ def test_a_disk_that_fills_up_in_the_middle_is_one_line_and_leaves_nothing(made,
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return whole(self, rows)
 
-    monkeypatch.setattr("headstart.exporting.table._MOST_ROWS", 8)
+    monkeypatch.setattr("headstart.feature_files.table._MOST_ROWS", 8)
     monkeypatch.setattr(Table, "features", features)
     result = in_process(made / "data", "--out", tmp_path / f"f{suffix}", "--run", made / "run")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -312,8 +312,8 @@ MANY = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from headstart.exporting.formats import WRITERS
-from headstart.exporting.table import Table
+from headstart.feature_files.formats import WRITERS
+from headstart.feature_files.table import Table
 from headstart.images.dataset import Example
 from headstart.images.pictures import Picture
 
