@@ -4,7 +4,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.parser import BytesParser
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -77,7 +77,7 @@ class StandIn:
         self.asked: list[tuple[dict[str, str], list[tuple[str, bytes]]]] = []
         self.gate = threading.Event()
         self.gate.set()
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"standin": self}))
         self.url = f"http://127.0.0.1:{self._httpd.server_address[1]}/"
 
     def names(self) -> list[str]:
@@ -98,57 +98,65 @@ class StandIn:
         labels = self.models[0]["classes"][: int(query.get("top", 5))]
         return said(name, labels, heatmap=GLOW if query.get("heatmap") else None)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *arguments: object) -> None: ...
+class _Handler(BaseHTTPRequestHandler):
+    """One request. `standin` is set by the server, see `StandIn`."""
 
-            def do_GET(self) -> None:
-                path = urlsplit(self.path).path
-                if path.startswith("/api/"):
-                    self.api(lambda: {"models": server.models, "limits": server.limits})
-                else:
-                    self.file(PAGE / "index.html" if path == "/" else PAGE / path.removeprefix("/static/"))
+    standin: StandIn
 
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.api(lambda: self.predict(body))
+    def log_message(self, *arguments: object) -> None: ...
 
-            def api(self, found: Callable[[], Answer | None]) -> None:
-                if server.token and self.headers["Authorization"] != f"Bearer {server.token}":
-                    self.give(401, json.dumps({"error": "A token is needed."}).encode(), "application/json")
-                elif (answer := found()) is not None:
-                    self.give(200, json.dumps(answer).encode(), "application/json")
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path == "/api/models":
+            self._api(lambda: {"models": self.standin.models, "limits": self.standin.limits})
+        else:
+            self._file(PAGE / "index.html" if path == "/" else PAGE / path.removeprefix("/static/"))
 
-            def predict(self, body: bytes) -> Answer | None:
-                server.gate.wait(20)
-                if server.refusals:
-                    status, error, headers = server.refusals.popleft()
-                    self.give(status, json.dumps({"error": error}).encode(), "application/json", headers)
-                    return None
-                url = urlsplit(self.path)
-                query = {name: values[0] for name, values in parse_qs(url.query).items()}
-                head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-                parts = BytesParser(policy=HTTP).parsebytes(head + body).iter_parts()
-                pictures = [(part.get_filename(), part.get_payload(decode=True)) for part in parts]
-                server.asked.append((query, pictures))
-                called = unquote(url.path.split("/")[3])
-                return {"model": called, "predictions": [server.answer(name, data, query) for name, data in pictures]}
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._api(lambda: self._predict(body))
 
-            def file(self, path: Path) -> None:
-                path = STYLE if path.name == STYLE.name else path
-                self.give(200, path.read_bytes(), KINDS[path.suffix]) if path.is_file() else self.give(404, b"", "text/plain")
+    def _api(self, found: Callable[[], Answer | None]) -> None:
+        if self.standin.token and self.headers["Authorization"] != f"Bearer {self.standin.token}":
+            self._json(401, {"error": "A token is needed."})
+        elif (answer := found()) is not None:
+            self._json(200, answer)
 
-            def give(self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
-                self.send_response(status)
-                sent = {"Content-Type": kind, "Content-Length": str(len(body)), "Content-Security-Policy": POLICY}
-                for name, value in (sent | (headers or {})).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                try:
-                    self.wfile.write(body)
-                except ConnectionError:
-                    pass  # the page no longer wants it
+    def _predict(self, body: bytes) -> Answer | None:
+        self.standin.gate.wait(20)
+        if self.standin.refusals:
+            status, error, headers = self.standin.refusals.popleft()
+            self._json(status, {"error": error}, headers)
+            return None
+        url = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        pictures = self._pictures(body)
+        self.standin.asked.append((query, pictures))
+        said = [self.standin.answer(name, data, query) for name, data in pictures]
+        return {"model": unquote(url.path.split("/")[3]), "predictions": said}
 
-        return Handler
+    def _pictures(self, body: bytes) -> list[tuple[str, bytes]]:
+        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+        parts = list(BytesParser(policy=HTTP).parsebytes(head + body).iter_parts())
+        assert {part.get_param("name", header="content-disposition") for part in parts} == {"pictures"}
+        return [(str(part.get_filename()), part.get_payload(decode=True)) for part in parts]
+
+    def _file(self, path: Path) -> None:
+        path = STYLE if path.name == STYLE.name else path
+        if path.is_file():
+            self._give(200, path.read_bytes(), KINDS[path.suffix])
+        else:
+            self._give(404, b"", "text/plain")
+
+    def _json(self, status: int, answer: Answer, headers: dict[str, str] | None = None) -> None:
+        self._give(status, json.dumps(answer).encode(), "application/json", headers)
+
+    def _give(self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None) -> None:
+        sent = {"Content-Type": kind, "Content-Length": str(len(body)), "Content-Security-Policy": POLICY}
+        with suppress(ConnectionError):  # the page no longer wants it
+            self.send_response(status)
+            for name, value in (sent | (headers or {})).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)

@@ -53,7 +53,7 @@ async function fitted(file, pixels, room, limits) {
 
 function smaller(file, { width, height }, scale, limits) {
   const most = width * height > limits.pixels ? count(limits.pixels, "pixel", "pixels") : megabytes(limits.body_bytes);
-  const [from, to] = [1, scale].map((by) => `${side(width, by)} × ${side(height, by)}`);
+  const [from, to] = [1, scale].map((by) => `${side(width, by)} x ${side(height, by)}`);
   return `Sent as ${to} pixels rather than ${from}: the server takes at most ${most}.`;
 }
 
