@@ -27,6 +27,7 @@ FLOORS = [
     "workplace",
     "training",
     "run_files",
+    "answers",
     "bundle",
     "records",
     "explaining",
