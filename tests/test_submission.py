@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.bundle import Prediction
+from headstart.answers import Prediction
 from headstart.errors import DataError
 from headstart.submission import Sample
 

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headstart.answers import Evaluation, Prediction
 from headstart.auditing.findings import SHOWN, Audit
 from headstart.beginning import start
-from headstart.bundle import Evaluation, Prediction, Run
+from headstart.bundle import Run
 from headstart.comparing.comparison import Comparison
 from headstart.comparing.entries import CHOICES, SAMPLE, parse_entries
 from headstart.comparing.start import start_compare

@@ -22,23 +22,25 @@ import csv
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from threading import RLock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headstart.answers import Answers, Evaluation, Prediction
 from headstart.errors import DataError, RunError, nearest
-from headstart.evaluation.evaluate import Figures, figures, of_both_classes
+from headstart.evaluation.evaluate import figures, of_both_classes
 from headstart.evaluation.selective import Abstention, abstain_for
 from headstart.evaluation.unlike import Familiarity, pooled, read_familiarity
 from headstart.features.extract import in_batches, load_pictures
 from headstart.features.keys import file_digest
 from headstart.features.runtime import BATCH, KerasRuntime, OpenVINORuntime, PixelsRuntime, Precision, Runtime
-from headstart.images.decode import DecodeRecipe
-from headstart.images.pictures import Listing, Picture, Quarantined, Side
-from headstart.images.sources import list_any, list_for_evaluation
+from headstart.images.decode import DecodeRecipe, decode
+from headstart.images.handed import Given, handed_over
+from headstart.images.pictures import Content, Listing, Picture, Quarantined, Side
+from headstart.images.sources import list_for_evaluation
 from headstart.loading import has_openvino, is_installed, load_keras, load_openvino
 from headstart.progress import bar
 from headstart.run_files import (
@@ -67,61 +69,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a classifier says of one picture.
-
-    Attributes:
-        path: the picture, as it was given.
-        label: the most probable class.
-        probability: its probability, 0 to 1.
-        probabilities: of every class, by name, the most probable first.
-        familiarity: the share of pictures like those of the training that are as far from these, above 0, at most 1;
-            None where the RUN cannot tell.
-        unlike: whether that is so little that the picture is unlike the training data, and nothing that is said of it
-            can be trusted; None where the RUN cannot tell.
-    """
-
-    path: str
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-    familiarity: float | None = None
-    unlike: bool | None = None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How a classifier fares on labelled pictures.
-
-    Attributes:
-        figures: accuracy, loss and the rest.
-        pictures: those that could be decoded.
-        probabilities: float32 `(pictures, classes)`, in the order of the RUN's classes.
-        quarantined: the files that were left out, and why.
-        unlike: bool `(pictures,)`, which of them are unlike the training data; None where the RUN cannot tell.
-    """
-
-    figures: Figures
-    pictures: list[Picture]
-    probabilities: np.ndarray
-    quarantined: list[Quarantined]
-    unlike: np.ndarray | None = None
-
-
-class _Said(NamedTuple):
-    """What a classifier says of some pictures: probabilities, and how familiar they are where that is known."""
-
-    probabilities: np.ndarray
-    shares: np.ndarray | None
-
-    def rows(self) -> Iterator[tuple[np.ndarray, float | None]]:
-        shares = [None] * len(self.probabilities) if self.shares is None else map(float, self.shares)
-        return zip(self.probabilities, shares, strict=True)
-
-
 class Run:
-    """A RUN folder that is ready to be used.
+    """A RUN folder that is ready to be used, by any number of threads at once.
 
     Args:
         path: the folder.
@@ -140,6 +89,7 @@ class Run:
         self.precision: Precision = self.about["precision"]
         self._single: bool = self.about["output"] == "sigmoid"
         self._runtimes: dict[int, tuple[Runtime, Runtime]] = {}
+        self._loading = RLock()
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -170,22 +120,55 @@ class Run:
 
         return keras.saving.load_model(self._check(MODEL), safe_mode=True)
 
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Classify pictures that are already decoded.
+    def decode(self, content: bytes) -> np.ndarray:
+        """Make pixels of a picture file, as those were made that it was trained on.
 
         Args:
-            pixels: uint8 RGB `(pictures, height, width, 3)` of the size in `decode_recipe`.
+            content: the bytes of the file, of any format that headstart reads.
+
+        Returns:
+            uint8 RGB `(height, width, 3)` of the size in `decode_recipe`.
+
+        Raises:
+            UndecodableError: if it is no picture, damaged, or takes more memory than pictures may; the message says
+                why.
+        """
+        return decode(content, self.decode_recipe)
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Classify pictures that are already decoded; arguments and errors as for `answers`.
 
         Returns:
             float32 `(pictures, classes)`; rows sum to one.
+        """
+        return self.answers(pixels).probabilities
+
+    def answers(self, pixels: np.ndarray) -> Answers:
+        """Classify pictures that are already decoded, and say how familiar they are where that is known.
+
+        Args:
+            pixels: uint8 RGB `(pictures, height, width, 3)` of the size in `decode_recipe`, as `decode` gives them.
 
         Raises:
             DataError: if the pixels have another type or size, or there are none.
+            RunError: if the RUN is damaged.
         """
         wanted = (self.decode_recipe.height, self.decode_recipe.width, 3)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted or not len(pixels):
             raise DataError(f"pixels are {pixels.dtype} {pixels.shape}; uint8 (pictures, *{wanted}) are needed.")
-        return self._run(pixels, len(pixels)).probabilities
+        return self._run(pixels, len(pixels))
+
+    def prediction(self, name: str, row: np.ndarray, share: float | None = None) -> Prediction:
+        """One of the rows of `answers`, in the words of the RUN.
+
+        Args:
+            name: what the picture is called.
+            row: its probabilities `(classes,)`.
+            share: how familiar it is, if that is known.
+        """
+        order = np.argsort(-row, kind="stable")
+        ranked = {self.classes[i]: float(row[i]) for i in order}
+        return Prediction(name, self.classes[order[0]], float(row[order[0]]), ranked, share, self._is_unlike(share))
 
     def judged(self, side: Side = "val") -> Judged:
         """What it said of the pictures of one side when it was trained; none where it has no such side.
@@ -215,22 +198,37 @@ class Run:
             raise RunError(f"{self.path} has not even the most certain validation picture right; wish for nothing.")
         return found
 
-    def predict(self, paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Prediction]:
-        """Classify picture files and all pictures in folders.
+    def predict(self, pictures: Given | Sequence[Given]) -> list[Prediction]:
+        """Classify pictures: files and all pictures in folders, bytes of picture files, or arrays of pixels.
 
-        Files that cannot be decoded are left out; use `stream` to learn of them.
+        Args:
+            pictures: one or several, each a path; `bytes`, the content of a picture file; or an array, a picture
+                `(height, width)` or `(height, width, channels)` or several `(pictures, height, width, channels)`, of
+                any size: integers from 0 to 255 or 0 to 65535, floats from 0 to 1 or 0 to 255. All are read, turned
+                and resized as files are in training.
+
+        Returns:
+            One for each, in the order given; pictures from memory are called `#0`, `#1`, ... in the order of all that
+            was given. What cannot be decoded is left out; use `stream` to learn of it.
 
         Raises:
-            DataError: if there is no such file or folder.
+            DataError: if there is no such file or folder, an array holds no pixels, or nothing can be decoded.
         """
-        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-        found = self.stream([picture.path for picture in list_any(given)])
-        return [item for item in found if isinstance(item, Prediction)]
+        found = list(self.stream(list(handed_over(pictures))))
+        good = [item for item in found if isinstance(item, Prediction)]
+        if found and not good:
+            first = next(item for item in found if isinstance(item, Quarantined))
+            raise DataError(f"none of the {len(found)} pictures can be decoded; {first.path}: {first.reason}")
+        return good
 
-    def stream(self, paths: Sequence[str]) -> Iterator[Prediction | Quarantined]:
-        """Classify picture files one batch at a time, in order; a file that cannot be decoded gives its reason."""
-        for path, row in self._classify(paths):
-            yield row if isinstance(row, Quarantined) else self._prediction(path, *row)
+    def stream(self, pictures: Sequence[str | Content]) -> Iterator[Prediction | Quarantined]:
+        """Classify pictures one batch at a time, in order; one that cannot be decoded gives its reason.
+
+        Args:
+            pictures: paths of files, or contents of such.
+        """
+        for name, row in self._classify(pictures):
+            yield row if isinstance(row, Quarantined) else self.prediction(name, *row)
 
     def evaluate(
         self, data: str | os.PathLike[str] | Listing, show: bool = False, label_pattern: str | None = None
@@ -269,15 +267,17 @@ class Run:
         unlike = None if None in shares else np.array([self._is_unlike(share) for share in shares])
         return Evaluation(figures(probabilities, labels, self.classes), pictures, probabilities, quarantined, unlike)
 
-    def _classify(self, paths: Sequence[str]) -> Iterator[tuple[str, tuple[np.ndarray, float | None] | Quarantined]]:
+    def _classify(
+        self, pictures: Sequence[str | Content]
+    ) -> Iterator[tuple[str, tuple[np.ndarray, float | None] | Quarantined]]:
         """The probabilities of each picture, in the order of the classes, and how familiar it is."""
-        for batch in in_batches(load_pictures(paths, self.decode_recipe)):
+        for batch in in_batches(load_pictures(pictures, self.decode_recipe)):
             good = [content for _, content in batch if not isinstance(content, Quarantined)]
-            rows = self._run(np.stack(good), len(paths)).rows() if good else iter(())
+            rows = self._run(np.stack(good), len(pictures)).rows() if good else iter(())
             for path, content in batch:
                 yield path, content if isinstance(content, Quarantined) else next(rows)
 
-    def _run(self, pixels: np.ndarray, pictures: int) -> _Said:
+    def _run(self, pixels: np.ndarray, pictures: int) -> Answers:
         frozen, trainable = self._load_runtime(pictures)
         try:
             features = frozen(pixels)
@@ -288,10 +288,15 @@ class Run:
         if found.shape != (len(pixels), len(self.classes)):
             raise damaged(self.path / ABOUT)
         familiarity = None if self._without_runtime else self._familiarity
-        return _Said(found, None if familiarity is None else familiarity.shares(pooled(features)))
+        return Answers(found, None if familiarity is None else familiarity.shares(pooled(features)))
+
+    @property
+    def _familiarity(self) -> Familiarity | None:
+        with self._loading:
+            return self._known
 
     @cached_property
-    def _familiarity(self) -> Familiarity | None:
+    def _known(self) -> Familiarity | None:
         return read_familiarity(self._check(FAMILIARITY)) if FAMILIARITY in self.about["digests"] else None
 
     def _is_unlike(self, share: float | None) -> bool | None:
@@ -319,11 +324,6 @@ class Run:
         except (OSError, KeyError, csv.Error):
             raise damaged(self.path / SPLITS) from None
 
-    def _prediction(self, path: str, row: np.ndarray, share: float | None) -> Prediction:
-        order = np.argsort(-row, kind="stable")
-        ranked = {self.classes[i]: float(row[i]) for i in order}
-        return Prediction(path, self.classes[order[0]], float(row[order[0]]), ranked, share, self._is_unlike(share))
-
     def _refuse_unknown(self, names: Iterable[str]) -> None:
         unknown = sorted(set(names) - set(self.classes))
         if unknown:
@@ -331,16 +331,20 @@ class Run:
             raise DataError(f"{self.path} does not know class {', '.join(map(repr, unknown))}. {hints}")
 
     def _load_runtime(self, pictures: int) -> tuple[Runtime, Runtime]:
-        """The two halves, for batches no larger than there are pictures."""
+        """The two halves: for one picture alone, or for several side by side, which two at most are ever ready."""
+        batch = 1 if pictures == 1 else BATCH
+        with self._loading:
+            if batch not in self._runtimes:
+                self._runtimes[batch] = self._load_halves(batch)
+            return self._runtimes[batch]
+
+    def _load_halves(self, batch: int) -> tuple[Runtime, Runtime]:
         if self._without_runtime:
             return self._load_keras()
-        batch = max(1, min(BATCH, pictures))
-        if batch not in self._runtimes:
-            try:
-                self._runtimes[batch] = self._load_openvino(batch)
-            except (RuntimeError, ValueError) as error:  # OpenVINO's
-                raise RunError(f"the model in {self.path} cannot be loaded: {first_line(error)} {AGAIN}") from None
-        return self._runtimes[batch]
+        try:
+            return self._load_openvino(batch)
+        except (RuntimeError, ValueError) as error:  # OpenVINO's
+            raise RunError(f"the model in {self.path} cannot be loaded: {first_line(error)} {AGAIN}") from None
 
     @property
     def _without_runtime(self) -> bool:

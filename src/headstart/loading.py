@@ -156,6 +156,20 @@ def require_audit(what: str) -> None:
         raise MissingExtraError(what, "audit")
 
 
+def require_serve(what: str) -> None:
+    """Make sure that what a server needs is installed, without importing it.
+
+    Args:
+        what: what needs it, for the message.
+
+    Raises:
+        MissingExtraError: if it is not.
+    """
+    needed = ("starlette", "uvicorn", "httptools", "msgspec", "python_multipart", "prometheus_client")
+    if any(find_spec(name) is None for name in needed):
+        raise MissingExtraError(what, "serve")
+
+
 def load_tensorboard(what: str) -> None:
     """Import TensorBoard without the TensorFlow that it would import to open files, in a quarter of the time.
 

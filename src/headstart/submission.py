@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from headstart.bundle import Prediction
+from headstart.answers import Prediction
 from headstart.errors import DataError, nearest
 
 Row = list[str]

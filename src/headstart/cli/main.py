@@ -21,6 +21,7 @@ from headstart.cli.layers import layers
 from headstart.cli.output import INTERRUPTED
 from headstart.cli.predict import predict
 from headstart.cli.report import report
+from headstart.cli.serve import serve
 from headstart.cli.tensorboard import tensorboard
 from headstart.cli.train import train
 from headstart.errors import HeadstartError
@@ -85,7 +86,7 @@ def _fail(message: str, code: int) -> None:
 
 _COMMANDS = (
     *(audit, compare, train, evaluate, predict, report, explain),
-    *(tensorboard, export_features, layers, backbones, cache, demo),
+    *(serve, tensorboard, export_features, layers, backbones, cache, demo),
 )
 for command in _COMMANDS:
     cli.add_command(command)

@@ -12,7 +12,8 @@ from headstart.errors import DataError
 from headstart.texts import inert, printable
 
 if TYPE_CHECKING:
-    from headstart.bundle import Prediction, Run
+    from headstart.answers import Prediction
+    from headstart.bundle import Run
 
 
 @click.command()
@@ -39,7 +40,8 @@ def predict(
 
     A picture that is unlike all that RUN has learned from is marked: nothing said of it can be trusted.
     """
-    from headstart.bundle import Prediction, Run
+    from headstart.answers import Prediction
+    from headstart.bundle import Run
     from headstart.images.pictures import Quarantined
     from headstart.images.sources import list_any
     from headstart.submission import Sample

@@ -16,7 +16,7 @@ from headstart.features.store import Arrays, Space
 from headstart.images.decode import DecodeRecipe, UndecodableError, decode
 from headstart.images.digest import picture_digest
 from headstart.images.memory import reading
-from headstart.images.pictures import Quarantined
+from headstart.images.pictures import Content, Quarantined
 from headstart.images.places import Stat, read_file, size_of, stat_of
 from headstart.images.views import View
 from headstart.progress import Advance
@@ -30,7 +30,7 @@ _BATCHES_AHEAD = 1
 """Batches that wait for the one that is being run, so that the next one can begin at once."""
 
 Make = Callable[[bytes, str], np.ndarray]
-"""Makes an array of a file's bytes and their digest, on a thread; raises `UndecodableError` where it cannot."""
+"""Makes an array of a file's bytes and their digest, if that is known, on a thread; raises `UndecodableError`."""
 
 
 @dataclass
@@ -163,21 +163,25 @@ def _computed(
 
 
 def load_pictures(
-    paths: Iterable[str], recipe: DecodeRecipe, view: View | None = None, ahead: int = 2 * BATCH
+    paths: Iterable[str | Content], recipe: DecodeRecipe, view: View | None = None, ahead: int = 2 * BATCH
 ) -> Iterator[tuple[str, np.ndarray | Quarantined]]:
     """Decode files on threads, in order.
 
     Args:
-        paths: the files.
+        paths: the files, or their contents.
         recipe: how they are decoded.
         view: which random view of the pictures; None for that of the centre.
         ahead: how many may wait to be asked for.
 
     Yields:
-        Each path with its pixels, uint8 `(height, width, 3)`, or the reason why there are none.
+        Each path, or name of a content, with its pixels, uint8 `(height, width, 3)`, or the reason why there are none.
     """
     make = _decoder(recipe, view)
-    for loaded in _in_order(paths, lambda path: _load(path, make), ahead):
+
+    def load(item: str | Content) -> _Loaded:
+        return _load_content(item, make) if isinstance(item, Content) else _load(item, make)
+
+    for loaded in _in_order(paths, load, ahead):
         yield loaded.path, loaded.pixels if loaded.pixels is not None else Quarantined(loaded.path, loaded.reason)
 
 
@@ -288,6 +292,13 @@ def _load(
         return _Loaded(path, reason=str(error))
 
 
+def _load_content(content: Content, make: Make) -> _Loaded:
+    try:
+        return _Loaded(content.name, pixels=make(content.data, ""))
+    except UndecodableError as error:
+        return _Loaded(content.name, reason=str(error))
+
+
 def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[[str], bool]) -> _Loaded:
     """What `_load` does with a file that has to be read.
 
@@ -305,7 +316,7 @@ def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[
     return _Loaded(path, digest, make(data, digest), fresh)
 
 
-def _in_order(paths: Iterable[str], load: Callable[[str], _Loaded], ahead: int = 2 * BATCH) -> Iterator[_Loaded]:
+def _in_order(paths: Iterable[Item], load: Callable[[Item], _Loaded], ahead: int = 2 * BATCH) -> Iterator[_Loaded]:
     """Load files on threads, a bounded number ahead, and give them in the order they came."""
     workers = cpu_count() or 1
     return in_order(load, paths, workers, ahead + workers, "decode")

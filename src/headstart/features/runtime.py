@@ -191,13 +191,15 @@ class KerasRuntime:
 
         self._model = model
         self._batch = batch
+        self._one_at_a_time = Lock()
         self._traced = keras.config.backend() != OPENVINO and (traced or keras.config.backend() != "tensorflow")
 
     def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
         """See `Runtime`."""
         while True:
             try:
-                return in_fixed_batches(self._run, self._batch, batch)
+                with self._one_at_a_time:
+                    return in_fixed_batches(self._run, self._batch, batch)
             except Exception as error:
                 if not is_out_of_memory(error) or self._batch == 1:
                     raise

@@ -137,6 +137,23 @@ class ArrayFile:
         raise ArchiveError("no such picture in the file")
 
 
+def as_files(name: str, array: np.ndarray) -> Iterator[bytes]:
+    """The pictures of one array, each as a PPM or PGM file.
+
+    Args:
+        name: what the array is called, for the message.
+        array: as `ArrayFile` takes them.
+
+    Raises:
+        ArchiveError: if it is no array of pictures.
+    """
+    pictures = _as_pictures(name, array)
+    if pictures is None:
+        raise ArchiveError(f"a file in which {name} is {shape_of(array)}. {_WANTED}")
+    for row in pictures.rows:
+        yield _as_netpbm(pictures.to_pixels(row))
+
+
 def _digits(pictures: _Pictures) -> int:
     """How many digits the number of a picture has."""
     return len(str(max(len(pictures.rows) - 1, 0)))

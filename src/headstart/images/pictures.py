@@ -51,6 +51,18 @@ class Picture(NamedTuple):
         return self.side in (None, "train")
 
 
+class Content(NamedTuple):
+    """A picture that is in no file.
+
+    Attributes:
+        name: what it is called.
+        data: the bytes of the file that it would be.
+    """
+
+    name: str
+    data: bytes
+
+
 @dataclass(frozen=True)
 class Quarantined:
     """A file that is not used, and why."""

@@ -1,0 +1,90 @@
+"""The server as a process: it listens, opens models, answers, and ends when all are answered."""
+
+import functools
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from headstart.errors import InputError
+from headstart.serving.app import make_app
+from headstart.serving.connection import Connection
+from headstart.serving.guard import Access
+from headstart.serving.limits import Limits
+from headstart.serving.model import Model, open_model
+
+_BACKLOG = 1024
+_KEEP_ALIVE = 20  # seconds that a client may take for its next request
+_LAST_SECONDS = 5  # to send answers, once all of them are computed
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen at an address before anything else is done, so that who cannot is told at once.
+
+    Raises:
+        InputError: if that is not possible.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen at {host}, port {port}: {error.strerror or error}. Give another --host or --port."
+        ) from None
+
+
+def address_of(listening: socket.socket) -> str:
+    """Where a browser finds it."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def open_models(runs: Mapping[str, Path]) -> dict[str, Model]:
+    """Open all RUNs.
+
+    Raises:
+        RunError: if one of them cannot be used.
+    """
+    return {name: open_model(name, path) for name, path in runs.items()}
+
+
+def serve(
+    listening: socket.socket,
+    models: Mapping[str, Model],
+    limits: Limits,
+    access: Access,
+    started: Callable[[], None] = lambda: None,
+) -> None:
+    """Answer until the process is told to end, by Ctrl-C or SIGTERM; then answer what was accepted, and return."""
+    app = make_app(models, limits, access)
+    made: Any = functools.partial(Connection, limits)
+    config = uvicorn.Config(
+        app,
+        http=made,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=int(limits.seconds) + _LAST_SECONDS,
+    )
+    with _signals_taken():
+        started()
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def _signals_taken() -> Iterator[None]:
+    """Keep a signal that ends the server from ending the process: uvicorn raises what has ended it once more."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
