@@ -1,6 +1,9 @@
 """What tests of pages share: sizes of screens, and what axe-core finds."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -10,6 +13,16 @@ CHROMIUM = next(
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Chromium, of Playwright's synchronous kind, which keeps an event loop running as long as it is there."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'headstart[dev]'")
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 def faults(page) -> list[str]:

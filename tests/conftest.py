@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.browser import CHROMIUM
+from tests.browser import chromium
 
 SHARED = Path(os.environ.get("HEADSTART_SHARED", Path(__file__).parents[1].parent / "shared"))
 
@@ -61,12 +61,9 @@ def pictures(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, of Playwright's synchronous kind; no longer than a module, for it keeps an event loop running."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'headstart[dev]'")
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    """A browser for the tests of a module."""
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="session")

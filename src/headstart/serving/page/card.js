@@ -9,7 +9,7 @@ export class Card {
   #acts;
   #preview = "";
   #heatmap = "";
-  #seen = make("div", { class: "seen" }, make("span", { class: "none" }));
+  #seen = make("figure", { class: "seen" }, make("span", { class: "none" }));
   #said = make("div", { class: "said" }, make("p", { class: "soft" }, "Waiting …"));
   #remarks = make("div", { class: "remarks" });
   #switch = make("button", { type: "button", class: "switch", "aria-pressed": "false", hidden: true }, "Heat map");
@@ -101,9 +101,10 @@ export class Card {
   #show() {
     const hot = this.#heatmap && this.#switch.getAttribute("aria-pressed") === "true";
     const source = hot ? this.#heatmap : this.#preview;
-    const alt = hot ? `Heat map of ${this.name}: what speaks for ${this.answer.label} glows` : "";
+    const alt = hot ? `Heat map of ${printable(this.name)}` : "";
     const shown = source ? make("img", { src: source, alt }) : make("span", { class: "none" }, "No preview in this browser");
-    this.#seen.replaceChildren(shown);
+    const legend = hot ? [make("figcaption", {}, "What speaks for ", named(this.answer.label), " glows")] : [];
+    this.#seen.replaceChildren(shown, ...legend);
     this.#seen.classList.toggle("hot", Boolean(hot));
   }
 }
@@ -124,7 +125,7 @@ const remark = (tone, title, ...words) =>
   make("div", { class: `remark ${tone}` }, make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[tone]),
     make("p", {}, make("strong", {}, title), " ", ...words));
 
-const share = (familiarity) => (familiarity < 0.001 ? "Less than 0.1 %" : percent(familiarity));
+const share = (familiarity) => (familiarity < 0.001 ? "Less than 0.1\u00a0%" : percent(familiarity));
 
 const unlike = ({ familiarity }) => familiarity == null ? "Do not rely on what it says." :
   `${share(familiarity)} of pictures like those are as unusual. Do not rely on what it says.`;
@@ -132,6 +133,6 @@ const unlike = ({ familiarity }) => familiarity == null ? "Do not rely on what i
 const familiar = ({ familiarity }) => `${share(familiarity)} of pictures like those it has learned from are as unusual.`;
 
 function hesitant({ label, probability }, precision) {
-  const wish = precision ? `To be right ${Math.round(100 * precision)} % of the time it says nothing here. ` : "";
+  const wish = precision ? `To be right ${Math.round(100 * precision)}\u00a0% of the time it says nothing here. ` : "";
   return [`${wish}Its best guess is `, named(label), ` with ${percent(probability)}.`];
 }

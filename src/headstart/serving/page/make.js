@@ -25,9 +25,9 @@ export const named = (name, attributes = {}) => make("bdi", attributes, printabl
 
 /** A share of 0 to 1 in percent; what is neither nothing nor all is never rounded to it. */
 export function percent(share) {
-  if (share > 0 && share < 0.001) return "< 0.1 %";
-  if (share < 1 && share > 0.999) return "> 99.9 %";
-  return `${(100 * share).toFixed(1)} %`;
+  if (share > 0 && share < 0.001) return "<\u00a00.1\u00a0%";
+  if (share < 1 && share > 0.999) return ">\u00a099.9\u00a0%";
+  return `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
 /** A number of things in words. */

@@ -12,6 +12,7 @@ import { offerTable, say, sayBusy, showResults } from "./results.js";
 const at = (id) => document.getElementById(id);
 const PRECISIONS = [0.8, 0.9, 0.95, 0.98, 0.99];
 const TOPS = [1, 3, 5, 10];
+const OF_PICTURES = [413, 415, 422]; // what the server says of pictures rather than of itself: too much, or none
 const HINT = at("hint").textContent;
 
 let models = [];
@@ -134,7 +135,7 @@ async function send(batch, signal) {
   for (const [item, answer] of await askSplit(known, fine, asked, signal)) settle(item, answer, known, asked.precision);
 }
 
-/** Ask for all at once; where that is too much for the server, for each by itself. */
+/** Ask for all at once; where the server takes some of them not, for each by itself. */
 async function askSplit(known, some, asked, signal) {
   if (!some.length) return [];
   const parts = await Promise.all(some.map(async (item) => ({ blob: (await ready(item)).blob, name: item.name })));
@@ -143,7 +144,7 @@ async function askSplit(known, some, asked, signal) {
     signal.throwIfAborted();
     return some.map((item, place) => [item, found[place]]);
   } catch (error) {
-    if (error.status !== 413) throw error;
+    if (!OF_PICTURES.includes(error.status)) throw error;
     if (some.length === 1) return [[some[0], { error: error.message }]];
     const found = [];
     for (const item of some) found.push(...(await askSplit(known, [item], asked, signal)));
@@ -208,5 +209,5 @@ at("model").addEventListener("change", () => {
 });
 for (const id of ["top", "precision"]) at(id).addEventListener("change", anew);
 at("precision").replaceChildren(make("option", { value: "" }, "always"),
-  ...PRECISIONS.map((value) => make("option", { value }, `only if ${Math.round(100 * value)} % right`)));
+  ...PRECISIONS.map((value) => make("option", { value }, `if ${Math.round(100 * value)}\u00a0% right`)));
 begin();
