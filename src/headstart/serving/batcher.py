@@ -21,7 +21,7 @@ class ExpiredError(Exception):
     """The time of a request was over before it was its turn."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Job(Generic[Item, Result]):
     item: Item
     answer: "asyncio.Future[Result]"
@@ -76,9 +76,10 @@ class Batcher(Generic[Item, Result]):
     def _work(self) -> None:
         while jobs := self._next():
             now = time.monotonic()
-            alive = [job for job in jobs if job.deadline > now and not job.answer.cancelled()]
+            alive = [job for job in jobs if job.deadline > now]
+            late = [job for job in jobs if job.deadline <= now]
             done: list[tuple[asyncio.Future[Result], Result | Exception]] = [
-                (job.answer, ExpiredError()) for job in jobs if job not in alive
+                (job.answer, ExpiredError()) for job in late
             ]
             done += zip((job.answer for job in alive), self._results(alive), strict=True)
             deliver(self._loop, done)

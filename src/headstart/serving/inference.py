@@ -4,6 +4,7 @@ Source: https://github.com/kserve/open-inference-protocol, rest/inference_rest.m
 extension, https://github.com/triton-inference-server/server, docs/protocol/extension_binary_data.md.
 """
 
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,7 +12,6 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from headstart import __version__
 from headstart.errors import nearest
 from headstart.images.decode import UndecodableError
 from headstart.serving.bodies import not_as_expected, read_body, too_many
@@ -132,7 +132,7 @@ class Inference:
 
     async def server(self, request: Request, query: None) -> ServerAbout:
         """What this is."""
-        return ServerAbout("headstart", __version__, ["binary_tensor_data"])
+        return ServerAbout("headstart", version("headstart"), ["binary_tensor_data"])
 
     async def live(self, request: Request, query: None) -> Live:
         """Whether it runs."""

@@ -25,7 +25,7 @@ class Limits:
     body_bytes: int = 20_000_000
     pixels: int = 50_000_000
     pictures: int = 64
-    queue: int = 64
+    queue: int = 32
     seconds: float = 30.0
 
 

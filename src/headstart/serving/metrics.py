@@ -1,9 +1,10 @@
 """What a server counts, in the form that Prometheus reads. Labels have few values, whatever clients send."""
 
+from importlib.metadata import version
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from headstart import __version__
 from headstart.serving.limits import Admission
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -41,7 +42,7 @@ class Metrics:
         waiting = Gauge("headstart_pictures_under_way", "Pictures that wait or are computed.", registry=registry)
         waiting.set_function(lambda: admission.pictures)
         about = Gauge("headstart_info", "Which headstart this is.", ("version",), registry=registry)
-        about.labels(__version__).set(1)
+        about.labels(version("headstart")).set(1)
         ProcessCollector(registry=registry)
 
     def text(self) -> bytes:

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
-from headstart import __version__
 from headstart.serving.endpoint import Endpoint
 from headstart.serving.refusal import Refusal
 from headstart.serving.said import PictureRefused, PictureSaid
@@ -42,7 +42,7 @@ def document(endpoints: Sequence[Endpoint], with_token: bool) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "headstart",
-            "version": __version__,
+            "version": version("headstart"),
             "description": "Image classifiers. An error is JSON whose `error` is one line for people.",
         },
         "paths": paths,
