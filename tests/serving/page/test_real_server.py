@@ -35,7 +35,7 @@ def test_the_server_gives_the_page_all_it_needs_and_answers_as_it_expects(browse
     reason = "the picture cannot be decoded: not a picture in a known format"
     assert texts(page, ".failed .remark p") == [f"Not classified {reason}"]
     assert "Sent as 46 x 34 pixels rather than 80 x 60: the server takes at most 1,600 pixels." in texts(page, ".soft")
-    page.locator(".switch").first.click()
+    page.locator(".switch:visible").first.click()
     page.wait_for_selector(".hot")
     assert page.locator(".hot img").evaluate("picture => picture.naturalWidth") == 32
     page.select_option("#model", run_folder.name)
@@ -62,7 +62,7 @@ def test_the_page_says_of_real_pictures_what_the_command_says(
     page.set_input_files("#files", [*given, broken])
     through(page)
     found = table(downloaded(page))
-    page.locator(".switch").first.click()
+    page.locator(".switch:visible").first.click()
     page.wait_for_selector(".hot")
     size = [page.locator(".hot img").evaluate(f"picture => picture.natural{side}") for side in ("Width", "Height")]
     assert size == [224, 224]
