@@ -3,6 +3,7 @@
 import pytest
 
 from tests.browser import needs_chromium
+from tests.serving.page.standin import model
 from tests.serving.page.visiting import give, through, until, upload
 
 pytestmark = needs_chromium
@@ -77,6 +78,18 @@ def test_who_has_no_token_is_told_and_may_try_again(visit, server):
     page.click("#door .main")
     until(page, "document.querySelector('h1').textContent === 'flowers'")
     assert not page.is_visible("#alert")
+
+
+def test_trying_again_learns_what_the_server_has_now(visit, server):
+    server.refusals.append((404, "there is no model 'flowers'.", {}))
+    page = visit()
+    page.set_input_files("#files", upload("a.png"))
+    page.wait_for_selector("#alert:not([hidden])")
+    server.models = [model("other", classes=["cats", "dogs"])]
+    page.click("#again")
+    through(page)
+    assert page.inner_text("h1") == "other"
+    assert server.names() == ["a.png"]
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """Every way in which pictures come onto the page, and what is too large."""
 
+import io
 import itertools
 
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image, ImageOps
 
 from tests.browser import PHONE, needs_chromium
 from tests.conftest import make_picture
@@ -112,6 +114,21 @@ def test_a_picture_of_too_many_pixels_is_made_smaller_and_that_is_said(visit, se
     assert np.abs(sent.astype(int) - expected).mean() < 4
     note = "Sent as 54 x 109 pixels rather than 100 x 200: the server takes at most 6,000 pixels."
     assert note in texts(page, ".card .soft")
+
+
+def test_a_photo_is_made_smaller_the_way_it_is_held(visit, server):
+    server.limits["pixels"] = 5000
+    held, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # the camera was turned: rows are columns
+    Image.fromarray(make_picture(0, (100, 200))).save(held, "JPEG", exif=exif, quality=95)
+    page = visit()
+    page.set_input_files("#files", [{"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": held.getvalue()}])
+    through(page)
+    sent = Image.open(io.BytesIO(server.asked[0][1][0][1]))
+    assert sent.size == (49, 99)
+    assert sent.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(held)).resize(sent.size)).astype(int)
+    assert np.abs(np.asarray(sent) - upright).mean() < 4
 
 
 @pytest.mark.slow

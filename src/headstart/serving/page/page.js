@@ -4,7 +4,7 @@ import { answers, askModels, askPredictions, Refused } from "./api.js";
 import { Card } from "./card.js";
 import { askToken } from "./door.js";
 import { takeFiles } from "./hands.js";
-import { count, make, named, percent } from "./make.js";
+import { count, make, named, percent, printable } from "./make.js";
 import { OVERHEAD, prepare } from "./prepare.js";
 import { Queue } from "./queue.js";
 import { offerTable, say, sayBusy, showResults } from "./results.js";
@@ -18,7 +18,6 @@ const HINT = at("hint").textContent;
 let models = [];
 let limits = { body_bytes: 20e6, pixels: 50e6, pictures: 32 };
 let items = []; // as they are shown: {name, file, card, ready, answer}
-let retry = () => {};
 let begun; // called once the models are known; what is chosen earlier waits for that
 const knowing = new Promise((resolve) => (begun = resolve));
 
@@ -28,32 +27,36 @@ const queue = new Queue({
   most: () => limits.pictures,
   send,
   changed: () => showResults(items, queue),
-  failed: (error) => trouble(error, () => queue.run()),
+  failed: trouble,
 });
 
 // ---- what the server knows
 
 const model = () => models.find(({ name }) => name === at("model").value) ?? models[0];
 
+/** Ask the server what it has, and go on with what waits. */
 async function begin() {
   try {
     const known = await askModels();
     [models, limits] = [known.models, { ...limits, ...known.limits }];
-    at("model").replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
-    at("models").hidden = models.length < 2;
     if (!models.length) throw new Refused("This server has no model.", 200);
+    const old = model().name;
+    at("model").replaceChildren(...models.map(({ name }) => make("option", { value: name }, printable(name))));
+    at("model").value = old;
+    at("models").hidden = models.length < 2;
     chosen();
     begun();
+    queue.run();
   } catch (error) {
-    at("about").textContent = "";
-    trouble(error, begin);
+    if (!models.length) at("about").textContent = "";
+    trouble(error);
   }
 }
 
 function chosen() {
   const { name, classes, abstains } = model();
-  at("title").textContent = name;
-  document.title = `${name} · headstart`;
+  at("title").textContent = printable(name);
+  document.title = `${printable(name)} · headstart`;
   at("about").textContent = about(model());
   at("classes").replaceChildren(...classes.map((each) => make("li", {}, named(each))));
   at("known").querySelector("summary").textContent = `All ${count(classes.length, "class", "classes")}`;
@@ -68,7 +71,7 @@ function chosen() {
 function about({ classes, accuracy, backbone, ready: loaded }) {
   const facts = [`Tells ${count(classes.length, "class", "classes")} apart`];
   if (accuracy != null) facts.push(`right on ${percent(accuracy)} of its validation pictures`);
-  if (backbone) facts.push(backbone);
+  if (backbone) facts.push(printable(backbone));
   if (loaded === false) facts.push("still being loaded, which the first pictures will wait for");
   return facts.join(" · ");
 }
@@ -178,8 +181,7 @@ function anew() {
 
 // ---- what is wrong
 
-function trouble(error, again) {
-  retry = again;
+function trouble(error) {
   at("trouble").textContent = error instanceof Refused ? error.message : `Something is wrong with this page: ${error.message}`;
   at("alert").hidden = false;
 }
@@ -200,7 +202,7 @@ at("stop").addEventListener("click", () => {
 });
 at("again").addEventListener("click", () => {
   quiet();
-  retry();
+  begin();
 });
 at("clear").addEventListener("click", clear);
 at("model").addEventListener("change", () => {
