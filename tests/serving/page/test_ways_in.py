@@ -21,9 +21,9 @@ def test_many_pictures_are_sent_in_order_a_few_at_a_time(visit, server):
     give(page, *names)
     assert server.names() == names
     assert [len(pictures) for _, pictures in server.asked] == [1, 2, 4, 8, 5]
-    assert texts(page, ".file") == names
+    assert page.locator(".file").all_text_contents() == names
     give(page, "last.png")
-    assert texts(page, ".file") == ["last.png", *names]
+    assert page.locator(".file").all_text_contents() == ["last.png", *names]
     assert all(data == png(seed) for seed, (_, data) in enumerate(itertools.chain(*(p for _, p in server.asked[:5]))))
 
 

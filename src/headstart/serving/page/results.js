@@ -1,6 +1,6 @@
 // What is going on: how far it is, what there is to choose from, and the table of what is said.
 
-import { count, make, percent } from "./make.js";
+import { count, make, percent, printable } from "./make.js";
 import { asCsv, asTabs } from "./table.js";
 
 const at = (id) => document.getElementById(id);
@@ -73,7 +73,7 @@ function offerChoice(items, answered) {
   const labels = [...counted].sort((a, b) => b[1] - a[1]).map(([label, number]) => [`label:${label}`, label, number]);
   const options = [["", "all", items.length], ...kinds.filter(([, , number]) => number), ...labels];
   const old = at("filter").value;
-  at("filter").replaceChildren(...options.map(([value, words, number]) => make("option", { value }, `${words} (${number})`)));
+  at("filter").replaceChildren(...options.map(([value, words, number]) => make("option", { value }, `${printable(words)} (${number})`)));
   at("filter").value = options.some(([value]) => value === old) ? old : "";
   at("filtering").hidden = options.length < 3;
 }
