@@ -41,6 +41,7 @@ FLOORS = [
     "folds",
     "feature_files",
     "boards",
+    "api",
     "__init__",
     "demo_data",
     "cli",

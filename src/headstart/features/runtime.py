@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from threading import Lock
@@ -76,6 +75,8 @@ class RuntimeIdentity:
 
 def openvino_identity(precision: Precision) -> RuntimeIdentity:
     """The identity of OpenVINO as installed here."""
+    from importlib.metadata import version
+
     return RuntimeIdentity(OPENVINO, version("openvino"), precision)
 
 
