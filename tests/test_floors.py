@@ -42,6 +42,7 @@ FLOORS = [
     "feature_files",
     "boards",
     "serving",
+    "api",
     "__init__",
     "demo_data",
     "cli",

@@ -161,7 +161,7 @@ model = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(network(backbo
 weights = folder + "/x.weights.h5"
 model.save_weights(weights) if sys.argv[1] == "tensorflow" else model.load_weights(weights)
 pictures = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
-np.save(folder + f"/{sys.argv[1]}.npy", KerasRuntime(model, 2, traced=False)(pictures)[0])
+np.save(folder + f"/{sys.argv[1]}.npy", KerasRuntime(model, 2, few=True)(pictures)[0])
 """
 
 FAST = ("nano",)

@@ -110,7 +110,7 @@ def check_models(folder: Path, pictures: Labelled, reported: np.ndarray, recipe:
     pixels = np.stack([_pixels(content) for _, content in load_pictures([pictures.paths[i] for i in chosen], recipe)])
     with ThreadPoolExecutor(1) as pool:  # most of either is compiling, on one core
         halves = pool.submit(_check_halves, folder, pixels, reported[chosen], precision)
-        saved = KerasRuntime(keras.saving.load_model(folder / MODEL, safe_mode=True), len(pixels), traced=False)
+        saved = KerasRuntime(keras.saving.load_model(folder / MODEL, safe_mode=True), len(pixels), few=True)
         difference = _difference(saved, pixels, in_keras[chosen])
         halves.result()
     if not difference <= SAVED_TOLERANCE:

@@ -192,10 +192,11 @@ def load_tensorboard(what: str) -> None:
 
 
 def load_openvino() -> ModuleType:
-    """Import OpenVINO without its telemetry.
+    """Import OpenVINO without its telemetry, and without its converter until somebody asks for that.
 
     Unless told otherwise, OpenVINO reports every conversion of a model to its makers, and leaves files in the user's
-    home for that. Where its telemetry cannot be imported, it does neither.
+    home for that. Where its telemetry cannot be imported, it does neither. The converter takes two thirds of the time
+    that importing OpenVINO takes.
 
     Raises:
         HeadstartError: if it is not installed.
@@ -204,10 +205,41 @@ def load_openvino() -> ModuleType:
         raise HeadstartError("OpenVINO is not installed. Install it with: pip install openvino")
     if "openvino" not in sys.modules:
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+        _import_openvino()
     import openvino
 
     module: ModuleType = openvino
     return module
+
+
+def _import_openvino() -> None:
+    finder = _NoConverter()
+    sys.meta_path.insert(0, finder)
+    try:
+        import openvino
+    finally:
+        sys.meta_path.remove(finder)
+    openvino.__getattr__ = _converter
+
+
+class _NoConverter(MetaPathFinder):
+    """Lets OpenVINO do without its converter, as it does where that is not installed."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """See `importlib.abc.MetaPathFinder`."""
+        if name == "openvino.tools.ovc":
+            raise ModuleNotFoundError(f"no {name} before it is asked for", name=name)
+
+
+def _converter(name: str) -> Any:
+    """What OpenVINO's module gives for what it lacks."""
+    if name != "convert_model":
+        raise AttributeError(f"module 'openvino' has no attribute {name!r}")
+    import openvino
+    from openvino.tools.ovc import convert_model
+
+    openvino.convert_model = convert_model
+    return convert_model
 
 
 @contextmanager

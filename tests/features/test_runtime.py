@@ -1,10 +1,12 @@
 """The runtime: as Keras computes, or Keras itself; the same row whatever its company."""
 
+import gc
 import json
 import logging
 import os
 import subprocess
 import sys
+import weakref
 
 import keras
 import numpy as np
@@ -176,6 +178,19 @@ def test_findings_of_another_openvino_or_damaged_ones_are_not_trusted(frozen, mo
 def test_a_difference_that_is_no_number_counts_as_infinite():
     assert relative_difference([np.array([np.nan])], [np.array([1.0])]) == float("inf")
     assert relative_difference([np.array([2.0])], [np.array([1.0])]) == 1.0
+
+
+def test_what_nobody_uses_any_more_is_freed_at_once(frozen, tmp_path):
+    export_openvino(frozen, tmp_path / "m.xml")
+    gc.disable()
+    try:
+        runtime = OpenVINORuntime(tmp_path / "m.xml", batch=4, pixels=True)
+        runtime(pixels())
+        left = weakref.ref(runtime)
+        del runtime
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_a_compiled_model_takes_any_number_of_rows(frozen, tmp_path):

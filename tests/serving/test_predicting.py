@@ -109,7 +109,7 @@ def test_heat_lies_where_the_class_is(client):
     half[:, SIDE // 2 :, 0] = 250
     content = cv2.imencode(".png", half[:, :, ::-1])[1].tobytes()
     (said,) = raw(client, content, "?heatmap=1&label=red").json()["predictions"]
-    drawn = np.asarray(Image.open(io.io.BytesIO(base64.b64decode(said["heatmap"].partition(",")[2]))), int)
+    drawn = np.asarray(Image.open(io.BytesIO(base64.b64decode(said["heatmap"].partition(",")[2]))), int)
     assert drawn[:, SIDE // 2 + 4 :].sum() > 2 * drawn[:, : SIDE // 2 - 4].sum()
 
 
@@ -192,3 +192,7 @@ def test_models_are_described_with_what_they_can_do(client):
         ],
         "limits": {"body_bytes": 20_000_000, "pixels": 50_000_000, "pictures": 64},
     }
+
+
+def test_a_precision_that_is_no_number_is_refused(client):
+    assert raw(client, picture(), "?min_precision=nan").status_code in (400, 422)

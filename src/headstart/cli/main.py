@@ -4,32 +4,37 @@ import io
 import logging
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
 
 from headstart import __version__
-from headstart.cli.audit import audit
-from headstart.cli.backbones import backbones
-from headstart.cli.cache import cache
-from headstart.cli.compare import compare
-from headstart.cli.demo import demo
-from headstart.cli.evaluate import evaluate
-from headstart.cli.explain import explain
-from headstart.cli.export_features import export_features
-from headstart.cli.layers import layers
 from headstart.cli.output import INTERRUPTED
-from headstart.cli.predict import predict
-from headstart.cli.report import report
-from headstart.cli.serve import serve
-from headstart.cli.tensorboard import tensorboard
-from headstart.cli.train import train
 from headstart.errors import HeadstartError
 from headstart.texts import printable
 
+_COMMANDS = (
+    *("audit", "backbones", "cache", "compare", "demo", "evaluate", "explain", "export-features"),
+    *("layers", "predict", "report", "serve", "tensorboard", "train"),
+)
+"""Each is a function of that name in a file of that name, with _ for -, and imported when it is called."""
 
-class _OneLineErrors(click.Group):
+
+class _Commands(click.Group):
     """Says what went wrong in one line on stderr, and exits with 2 when it was the input."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See click."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """See click."""
+        if cmd_name not in _COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"headstart.cli.{name}"), name)
+        return command
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command and exit."""
@@ -59,7 +64,7 @@ class _OneLineErrors(click.Group):
             _fail("interrupted. The store keeps what was computed; the same command goes on from there.", INTERRUPTED)
 
 
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="headstart")
 @click.option("-v", "--verbose", is_flag=True, help="Say more of what is done.")
 def cli(verbose: bool) -> None:
@@ -82,11 +87,3 @@ class _OneLine(logging.Formatter):
 def _fail(message: str, code: int) -> None:
     click.echo(f"Error: {printable(message)}", err=True)
     sys.exit(code)
-
-
-_COMMANDS = (
-    *(audit, compare, train, evaluate, predict, report, explain),
-    *(serve, tensorboard, export_features, layers, backbones, cache, demo),
-)
-for command in _COMMANDS:
-    cli.add_command(command)

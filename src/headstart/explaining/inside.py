@@ -76,7 +76,7 @@ class Inside:
         outputs += [self.model.output] if with_probabilities else []
         model = keras.Model(self.model.input, outputs)
         if keras.config.backend() != OPENVINO:
-            return KerasRuntime(model, traced=pictures > BATCH)
+            return KerasRuntime(model, few=pictures <= BATCH)
         with tempfile.TemporaryDirectory(prefix="headstart-") as folder:  # else it would be compiled for every batch
             file = Path(folder) / "inside.xml"
             export_openvino(model, file)

@@ -6,10 +6,10 @@ This module imports neither before a runtime is made, so that a bundle can be us
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import partial
 from math import prod
 from pathlib import Path
 from threading import Lock
@@ -26,6 +26,9 @@ Precision = Literal["f32", "bf16"]
 BATCH = 32
 """Pictures that go through the frozen part together on a processor, and that are written together: three such batches
 are what a kill can cost."""
+
+_LARGE = 10_000_000
+"""Parameters from which on a network is large."""
 
 _CACHE_BYTES = 4 << 20
 """What the largest tensor of a batch may take."""
@@ -72,6 +75,8 @@ class RuntimeIdentity:
 
 def openvino_identity(precision: Precision) -> RuntimeIdentity:
     """The identity of OpenVINO as installed here."""
+    from importlib.metadata import version
+
     return RuntimeIdentity(OPENVINO, version("openvino"), precision)
 
 
@@ -133,9 +138,9 @@ class OpenVINORuntime:
         hint = "THROUGHPUT" if at_most > self.batch else "LATENCY"
         settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": hint}
         self.shape = tuple(graph.inputs[0].shape)[1:]
-        self._outputs = range(len(graph.outputs))
         self._queue = openvino.AsyncInferQueue(core.compile_model(graph, "CPU", settings))
-        self._queue.set_callback(self._take)
+        # What the queue calls must not know the queue, or nobody ever frees the two of them.
+        self._queue.set_callback(partial(_take, range(len(graph.outputs))))
         self.side_by_side = len(self._queue)
         self._one_at_a_time = Lock()
 
@@ -153,9 +158,10 @@ class OpenVINORuntime:
         rows = len(batch[0])
         return [np.concatenate(outputs)[:rows] for outputs in zip(*results, strict=True)]
 
-    def _take(self, request: Any, result: list[np.ndarray]) -> None:
-        """Copy what a request gives before it is used for the next batch."""
-        result += [np.array(request.get_output_tensor(number).data) for number in self._outputs]
+
+def _take(outputs: Sequence[int], request: Any, result: list[np.ndarray]) -> None:
+    """Copy what a request gives before it is used for the next batch."""
+    result += [np.array(request.get_output_tensor(number).data) for number in outputs]
 
 
 def _reshape(graph: Any, rows: int) -> None:
@@ -181,18 +187,21 @@ class KerasRuntime:
     Args:
         model: the model; its inputs are cast to what it expects.
         batch: rows per run; halved for good where memory runs out.
-        traced: whether to compile it first; that takes seconds, which a few batches do not earn back. TensorFlow can do
-            without; JAX would compile every operation by itself. OpenVINO compiles when somebody looks at the result,
-            and in f32, which it does not promise otherwise.
+        few: whether there are few pictures, which do not earn back the seconds that compiling takes. TensorFlow can do
+            without, but keeps the memory of every operation: a gigabyte for eight pictures of InceptionV3, so that
+            large networks are compiled all the same. JAX would compile every operation by itself. OpenVINO compiles
+            when somebody looks at the result, and in f32, which it does not promise otherwise.
     """
 
-    def __init__(self, model: Any, batch: int = 32, traced: bool = True):
+    def __init__(self, model: Any, batch: int = 32, few: bool = False):
         import keras
 
         self._model = model
         self._batch = batch
         self._one_at_a_time = Lock()
-        self._traced = keras.config.backend() != OPENVINO and (traced or keras.config.backend() != "tensorflow")
+        backend = keras.config.backend()
+        can_do_without = backend == "tensorflow" and few and model.count_params() < _LARGE
+        self._traced = backend != OPENVINO and not can_do_without
 
     def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
         """See `Runtime`."""

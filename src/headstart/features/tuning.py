@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,8 +17,7 @@ _WORTH_MEASURING = 180.0
 """Seconds that the pictures must take for a measurement of a few seconds to be paid back."""
 
 _GLANCE_SECONDS = 0.03
-_LOOK_SECONDS = 0.4
-_TURNS = 3
+_LOOK_SECONDS = 0.6
 _FILE = "batches.json"
 
 
@@ -30,22 +30,27 @@ def load_tuned(model: Path, precision: Precision, pictures: int, at_once: int = 
         pictures: how many it is going to run on in all.
         at_once: how many it will be given at once.
     """
+
+    def load(batch: int | None) -> OpenVINORuntime:
+        return OpenVINORuntime(model, precision, at_once, pixels=True, batch=batch)
+
     known = _recall(model.parent).get(_machine(precision))
-    runtime = OpenVINORuntime(model, precision, at_once, pixels=True, batch=known)
+    runtime = load(known)
     if known is not None or pictures * _seconds_a_picture(runtime, _GLANCE_SECONDS) < _WORTH_MEASURING:
         return runtime
-    best = _fastest(model, precision, runtime, at_once)
-    _remember(model.parent, _machine(precision), best.batch)
-    return best
+    guessed = runtime.batch
+    del runtime  # each takes hundreds of megabytes for a large network: one at a time
+    best = _fastest(load, guessed)
+    _remember(model.parent, _machine(precision), best)
+    return load(best)
 
 
-def _fastest(model: Path, precision: Precision, guessed: OpenVINORuntime, at_once: int) -> OpenVINORuntime:
-    """Of a few sizes around the guessed one; they take turns, since processors change their speed all the time."""
-    sizes = {max(1, min(BATCH, guessed.batch * factor)) for factor in (1 / 4, 4)} - {guessed.batch}
-    others = (OpenVINORuntime(model, precision, at_once, pixels=True, batch=int(size)) for size in sorted(sizes))
-    tried = [guessed, *others]
-    turns = [[_seconds_a_picture(runtime, _LOOK_SECONDS) for runtime in tried] for _ in range(_TURNS)]
-    return tried[int(np.argmin(np.median(turns, axis=0)))]
+def _fastest(load: Callable[[int], OpenVINORuntime], guessed: int) -> int:
+    """Of a few sizes around the guessed one; there and back, since processors change their speed all the time."""
+    sizes = sorted({guessed, *(max(1, min(BATCH, int(guessed * factor))) for factor in (1 / 4, 4))})
+    there = [_seconds_a_picture(load(size), _LOOK_SECONDS) for size in sizes]
+    back = [_seconds_a_picture(load(size), _LOOK_SECONDS) for size in reversed(sizes)]
+    return sizes[int(np.argmin(np.add(there, back[::-1])))]
 
 
 def _seconds_a_picture(runtime: OpenVINORuntime, seconds: float) -> float:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from headstart.serving import inference, said
 from headstart.serving.bodies import FIELD, PicturesInJson
 from headstart.serving.endpoint import Endpoint
-from headstart.serving.guard import Access, Guard
+from headstart.serving.guard import Access, Guard, fault
 from headstart.serving.inference import Inference
 from headstart.serving.limits import Admission, Limits
 from headstart.serving.metrics import CONTENT_TYPE, Metrics
@@ -83,7 +83,7 @@ def make_app(opened: Mapping[str, Model], limits: Limits, access: Access, watch:
         Route("/", page.front),
         Route("/static/{file}", page.file),
     ]
-    handlers: dict[Any, Any] = {HTTPException: _refused}
+    handlers: dict[Any, Any] = {HTTPException: _refused, Exception: _faulty}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False
     open_paths = {endpoint.path for endpoint in endpoints if endpoint.is_open} | {"/"}
@@ -95,6 +95,10 @@ async def _refused(request: Request, error: HTTPException) -> Response:
             405: "this path does not take that method."}  # fmt: skip
     headers = None if error.headers is None else dict(error.headers)
     return refusal(error.status_code, what.get(error.status_code, error.detail), headers)
+
+
+async def _faulty(request: Request, error: Exception) -> Response:
+    return fault()  # the guard logs it
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import msgspec
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from headstart.serving.limits import Admitted, Limits
 from headstart.serving.refusal import RefusedError
@@ -57,6 +57,8 @@ async def read_body(request: Request, limits: Limits, admitted: Admitted) -> byt
     try:
         async with asyncio.timeout(admitted.deadline - time.monotonic()):
             return await _read(request, limits, admitted)
+    except ClientDisconnect:
+        raise RefusedError(400, "the body ends before its end.") from None  # which nobody hears any more
     except TimeoutError:
         raise RefusedError(408, f"the body did not come within {limits.seconds:g} seconds.") from None
 

@@ -59,6 +59,18 @@ class Connection(HttpToolsProtocol):
         if besides > _MOST_BESIDES + 8 * self._of_body or self._received > 2 * self._limits.body_bytes + _MOST_BESIDES:
             self._refuse(431, f"more than {_MOST_BESIDES >> 10} KiB of headers, or a body without end.")
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """See `asyncio.Protocol`: who says no more may still be waiting for an answer."""
+        is_answered = self.cycle is None or self.cycle.response_complete
+        if self._is_between and not is_answered:
+            self.cycle.keep_alive = False
+            return True
+        return False
+
+    def send_400_response(self, msg: str) -> None:
+        """Say in the form of all refusals that this is no HTTP."""
+        self._refuse(400, "this is not a request of HTTP.")
+
     def on_message_begin(self) -> None:
         """See httptools."""
         super().on_message_begin()

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headstart.serving.endpoint import ROUTE
@@ -87,9 +88,8 @@ class Guard:
             await (self._refusal(scope) or self._app)(scope, receive, answer)
         except Exception:
             log.exception("a request could not be answered")
-            if status:
-                raise
-            await refusal(500, "this is a fault of the server; its log says more.")(scope, receive, answer)
+            if not status:
+                await fault()(scope, receive, answer)
         finally:
             self._record(scope, status, time.perf_counter() - began)
 
@@ -131,6 +131,11 @@ class Guard:
             log.warning(
                 "%s %s %s %s %.0f ms", client, scope["method"], short(scope["path"]), status or "gone", 1000 * seconds
             )
+
+
+def fault() -> Response:
+    """The answer where the server itself is wrong; the log has the details, which are nobody else's business."""
+    return refusal(500, "this is a fault of the server; its log says more.")
 
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -5,7 +5,7 @@ extension, https://github.com/triton-inference-server/server, docs/protocol/exte
 """
 
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -83,7 +83,7 @@ class Wanted(msgspec.Struct):
 class InferenceRequest(msgspec.Struct):
     """Pictures: `pixels`, UINT8 of the model's size, or `pictures`, BYTES, encoded files."""
 
-    inputs: list[Given]
+    inputs: Annotated[list[Given], msgspec.Meta(min_length=1, max_length=1)]
     id: str = ""
     outputs: list[Wanted] = []
     parameters: dict[str, Any] = {}
@@ -156,7 +156,7 @@ class Inference:
         with self._admission.request() as admitted, self._models.using(name) as model:
             body = await read_body(request, self._limits, admitted)
             asked, rest = _parse(body, request.headers.get(HEADER))
-            _refuse_unknown(asked, model)
+            _refuse_unknown_outputs(asked, model)
             rows = await self._rows(model, asked, Taken(rest), admitted)
             return _response(asked, model.name, _outputs(model, rows))
 
@@ -220,9 +220,7 @@ def _parse(body: bytes, header: str | None) -> tuple[InferenceRequest, bytes]:
     return asked, body[end:]
 
 
-def _refuse_unknown(asked: InferenceRequest, model: Model) -> None:
-    if len(asked.inputs) != 1 or asked.inputs[0].name not in ("pixels", "pictures"):
-        raise RefusedError(400, f"one input is wanted, called 'pixels' or 'pictures': {_WANTED}.")
+def _refuse_unknown_outputs(asked: InferenceRequest, model: Model) -> None:
     known = [output.name for output in _about(model).outputs]
     for output in asked.outputs:
         if output.name not in known:

@@ -1,6 +1,7 @@
 """The server as a process: it listens, opens models, answers, and ends when all are answered."""
 
 import functools
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -32,9 +33,8 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise InputError(
-            f"cannot listen at {host}, port {port}: {error.strerror or error}. Give another --host or --port."
-        ) from None
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise InputError(f"cannot listen at {host}, port {port}: {reason}. Give another --host or --port.") from None
 
 
 def address_of(listening: socket.socket) -> str:
@@ -70,19 +70,25 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(limits.seconds) + _LAST_SECONDS,
     )
-    with _signals_taken():
+    server = uvicorn.Server(config)
+    with _signals_taken(server):
         started()
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
 
 
 @contextmanager
-def _signals_taken() -> Iterator[None]:
-    """Keep a signal that ends the server from ending the process: uvicorn raises what has ended it once more."""
+def _signals_taken(server: uvicorn.Server) -> Iterator[None]:
+    """Have signals end the server, and nothing else: uvicorn takes them late, and raises them once more in the end."""
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    before = [signal.signal(number, end) for number in numbers]
     try:
         yield
     finally:

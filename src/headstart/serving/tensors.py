@@ -4,7 +4,7 @@ import base64
 import binascii
 import struct
 from math import prod
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -20,9 +20,9 @@ _LENGTH = struct.Struct("<I")
 class Given(msgspec.Struct):
     """A tensor that is sent. Its data are here, or follow as so many bytes as `binary_data_size` says."""
 
-    name: str
-    shape: list[int]
-    datatype: str
+    name: Literal["pixels", "pictures"]
+    shape: Annotated[list[int], msgspec.Meta(min_length=1, max_length=4)]
+    datatype: Literal["UINT8", "BYTES"]
     parameters: dict[str, Any] = {}
     data: Any = None
 

@@ -162,7 +162,7 @@ class Cut:
         """
         most = max(_JUDGED_BYTES // bytes_per_picture(self.frozen.model), 32)
         size = math.ceil(len(pictures.paths) / math.ceil(len(pictures.paths) / most))  # equal ones, hardly padded
-        runtime = KerasRuntime(self.parts.trainable, size, traced=False)
+        runtime = KerasRuntime(self.parts.trainable, size, few=True)
         batches = Batches(Kept([self.features]), pictures.paths, pictures.labels, size)
         rows = []
         for number in range(len(batches)):
