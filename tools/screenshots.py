@@ -61,14 +61,14 @@ def served(browser: Browser, url: str, name: str, kind: str, pictures: Sequence[
     if len(pictures) > 1:
         page.select_option("#precision", PRECISION)
     page.set_input_files("#files", list(pictures))
-    page.wait_for_selector(f".card:nth-child({len(pictures)}) :is(.answer, .bad)")
+    page.wait_for_selector(f".card:nth-child({len(pictures)}) :is(.answer, .bad)", state="attached")
     page.wait_for_selector("#progress", state="hidden")
     page.locator(".switch").last.click()
     page.wait_for_selector(".hot")
-    page.evaluate("scrollTo(0, 0)")
     page.mouse.move(0, 0)
-    tall = page.evaluate("document.documentElement.scrollHeight")
-    page.set_viewport_size({"width": page.viewport_size["width"], "height": tall})  # a full page would not be a phone's
+    for _ in range(2):  # no screenshot of a full page, in which a phone is none; and what is not seen has no height yet
+        tall = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": page.viewport_size["width"], "height": tall})
     shoot(page, IMAGES / f"{name}-{kind}.png", 2350 if kind.startswith("wide") else 2700)
 
 

@@ -57,6 +57,39 @@ def test_a_drag_that_leaves_or_carries_no_files_is_let_go(visit):
     assert not page.is_visible("#dropping")
 
 
+FOLDER = """([names, more, bytes]) => {
+    const png = (name, type = "image/png") => new File([new Uint8Array(bytes)], name, {type});
+    const file = (made) => ({isFile: true, name: made.name, file: (give) => give(made)});
+    const folder = (name, ...inside) => ({isDirectory: true, name, createReader: () => {
+        const waiting = [...inside];
+        return {readEntries: (give) => give(waiting.splice(0, 3))};
+    }});
+    const inner = folder("inner", ...names.map((name) => file(png(name))), file(png(".DS_Store", "")));
+    const notes = file(png("notes.txt", "text/plain"));
+    const items = [folder("outer", notes, inner, ...more.map((name) => file(png(name, ""))))];
+    if (more.length) items.push(file(png("single.png")));
+    const event = new Event("drop", {bubbles: true, cancelable: true});
+    const carried = {types: ["Files"], files: [], items: items.map((entry) => ({webkitGetAsEntry: () => entry}))};
+    Object.defineProperty(event, "dataTransfer", {value: carried});
+    document.body.dispatchEvent(event);
+}"""
+
+
+def test_of_a_folder_everything_is_taken_that_may_be_a_picture_in_the_order_of_names(visit, server):
+    page = visit()
+    names = [f"{number}.png" for number in range(11)]
+    page.evaluate(FOLDER, [sorted(names), ["unknown"], list(png())])
+    until(page, "document.querySelectorAll('.answer').length === 13")
+    assert server.names() == [*names, "unknown", "single.png"]
+
+
+def test_a_folder_without_pictures_is_said_to_have_none(visit, server):
+    page = visit()
+    page.evaluate(FOLDER, [[], [], []])
+    until(page, "document.querySelector('#hint').textContent === 'There is no picture in that. Others?'")
+    assert server.asked == []
+
+
 def test_pictures_can_be_pasted_and_those_without_a_name_get_one(visit, server):
     page = visit()
     for names in (["image.png"], ["image.png", "named.png"]):

@@ -80,7 +80,7 @@ function about({ classes, accuracy, backbone, ready: loaded }) {
 
 function add(files) {
   at("hint").textContent = files.length ? HINT : "There is no picture in that. Others?";
-  if (!files.length) return;
+  if (!files.length) return say(at("hint").textContent);
   const added = files.map((file) => {
     const item = { file, name: file.name || "picture", ready: null, answer: null };
     item.card = new Card(item.name, { remove: () => remove(item), heatmap: () => heatmap(item) });
