@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser import needs_chromium
 from tests.serving.page.standin import GLOW, model, said
-from tests.serving.page.visiting import downloaded, give, table, texts, until
+from tests.serving.page.visiting import downloaded, give, table, texts, through, until
 
 pytestmark = needs_chromium
 
@@ -137,3 +137,21 @@ def test_another_model_is_asked_about_everything_again(visit, server):
     assert server.names() == ["a.png", "b.png"] * 2
     assert [query["top"] for query, _ in server.asked] == ["5", "5", "2", "2"]
     assert not page.is_visible("#precision")
+
+
+@pytest.mark.slow
+def test_a_heat_map_that_comes_after_another_model_was_chosen_is_not_shown(visit, server):
+    server.models = [model(), model("other")]
+    page = visit()
+    give(page, "mine.png")
+    server.gate.clear()
+    page.click(".switch")
+    page.click(".switch")
+    page.click(".switch")
+    page.select_option("#model", "other")
+    server.gate.set()
+    through(page)
+    page.wait_for_timeout(300)
+    assert page.locator(".hot").count() == 0
+    assert page.get_attribute(".switch", "aria-pressed") == "false"
+    assert [query.get("heatmap") for query, _ in server.asked].count("true") == 1

@@ -34,8 +34,8 @@ export async function askPredictions(model, pictures, choices, signal) {
   for (const { blob, name } of pictures) body.append("pictures", blob, name);
   const { predictions } = await ask(
     `api/models/${encodeURIComponent(model)}/predict?${query}`, { method: "POST", body }, signal);
-  if (predictions?.length !== pictures.length) throw new Refused("The server's answer is not about these pictures.", 500);
-  return predictions;
+  if (predictions?.length === pictures.length) return predictions;
+  throw new Refused("The server's answer is not about these pictures.", 500);
 }
 
 async function ask(path, request, signal) {
@@ -70,7 +70,7 @@ async function reason(response) {
   return said?.error ?? `The server answers with status ${response.status}.`;
 }
 
-/** Ask for a token once, however many requests want one; a request that was refused with an older one just tries again. */
+/** Ask for a token once, however many requests want one; what was refused with an older one just tries again. */
 async function newToken(refused) {
   if (token !== refused) return;
   asking ??= answers.token(Boolean(refused)).finally(() => (asking = null));

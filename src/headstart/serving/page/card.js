@@ -22,8 +22,9 @@ export class Card {
       click: () => acts.remove(this) }, "Remove");
     this.#switch.addEventListener("click", () => this.#toggle());
     const title = make("h3", { class: "file", title: printable(name) }, named(name));
+    const tools = make("div", { class: "tools" }, this.#switch, this.#remove);
     this.element = make("li", { class: "card" }, this.#seen,
-      make("div", { class: "text" }, title, this.#said, this.#remarks, make("div", { class: "tools" }, this.#switch, this.#remove)));
+      make("div", { class: "text" }, title, this.#said, this.#remarks, tools));
   }
 
   /** Move the focus here. */
@@ -40,7 +41,8 @@ export class Card {
 
   /** Nothing is said of it yet. */
   waits() {
-    this.#heatmap = "";
+    [this.answer, this.#heatmap] = [null, ""];
+    this.element.classList.remove("failed");
     this.#said.replaceChildren(make("p", { class: "soft" }, "Waiting …"));
     this.#remarks.replaceChildren(...this.#notes({}));
     this.#press(false);
@@ -76,7 +78,7 @@ export class Card {
   async #toggle() {
     const wanted = this.#switch.getAttribute("aria-pressed") !== "true";
     this.#press(wanted);
-    if (!wanted || this.#heatmap) return;
+    if (!wanted || this.#heatmap || this.#seen.hasAttribute("aria-busy")) return;
     const { answer } = this;
     this.#switch.textContent = "Looking …";
     this.#seen.setAttribute("aria-busy", "true");
@@ -85,7 +87,7 @@ export class Card {
       if (answer === this.answer) this.#heatmap = found;
     } catch (error) {
       this.#press(false);
-      if (error.name !== "AbortError") this.#remarks.append(remark("bad", "No heat map", error.message));
+      if (answer === this.answer) this.#remarks.append(remark("bad", "No heat map", printable(error.message)));
     } finally {
       this.#switch.textContent = "Heat map";
       this.#seen.removeAttribute("aria-busy");
@@ -102,7 +104,8 @@ export class Card {
     const hot = this.#heatmap && this.#switch.getAttribute("aria-pressed") === "true";
     const source = hot ? this.#heatmap : this.#preview;
     const alt = hot ? `Heat map of ${printable(this.name)}` : "";
-    const shown = source ? make("img", { src: source, alt }) : make("span", { class: "none" }, "No preview in this browser");
+    const shown = source ? make("img", { src: source, alt })
+      : make("span", { class: "none" }, "No preview in this browser");
     const legend = hot ? [make("figcaption", {}, "What speaks for ", named(this.answer.label), " glows")] : [];
     this.#seen.replaceChildren(shown, ...legend);
     this.#seen.classList.toggle("hot", Boolean(hot));
@@ -117,8 +120,9 @@ function spoken({ label, probability, top, abstained, unlike }) {
 
 function bar({ label, probability }) {
   const length = make("span", { class: "bar", "aria-hidden": "true" }, make("span"));
-  length.firstChild.style.setProperty("--part", probability); // by script, which the policy lets it: in markup it is refused
-  return make("li", {}, named(label, { class: "class", title: printable(label) }), make("span", { class: "number" }, percent(probability)), length);
+  length.firstChild.style.setProperty("--part", probability); // in markup the policy refuses it
+  const name = named(label, { class: "class", title: printable(label) });
+  return make("li", {}, name, make("span", { class: "number" }, percent(probability)), length);
 }
 
 const remark = (tone, title, ...words) =>
@@ -130,7 +134,8 @@ const share = (familiarity) => (familiarity < 0.001 ? "Less than 0.1\u00a0%" : p
 const unlike = ({ familiarity }) => familiarity == null ? "Do not rely on what it says." :
   `${share(familiarity)} of pictures like those are as unusual. Do not rely on what it says.`;
 
-const familiar = ({ familiarity }) => `${share(familiarity)} of pictures like those it has learned from are as unusual.`;
+const familiar = ({ familiarity }) =>
+  `${share(familiarity)} of pictures like those it has learned from are as unusual.`;
 
 function hesitant({ label, probability }, precision) {
   const wish = precision ? `To be right ${Math.round(100 * precision)}\u00a0% of the time it says nothing here. ` : "";

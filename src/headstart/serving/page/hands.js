@@ -18,13 +18,15 @@ export function takeFiles(add) {
 function takePasted(add) {
   let earlier = 0;
   document.addEventListener("paste", ({ clipboardData }) => {
-    const files = [...clipboardData.files];
-    if (files.length) add(files.map((file) => (/^image\.\w+$/.test(file.name) ? numbered(file, (earlier += 1)) : file)));
+    const named = (file) => (/^image\.\w+$/.test(file.name) ? numbered(file, (earlier += 1)) : file);
+    const files = [...clipboardData.files].map(named);
+    if (files.length) add(files);
   });
 }
 
 /** A screenshot in the clipboard has no name of its own. */
-const numbered = (file, number) => new File([file], file.name.replace("image", `pasted-${number}`), { type: file.type });
+const numbered = (file, number) =>
+  new File([file], file.name.replace("image", `pasted-${number}`), { type: file.type });
 
 function takeDropped(add) {
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -46,7 +48,7 @@ function takeDropped(add) {
   });
 }
 
-/** What was dropped, in the order of names within a folder. In folders, what says of itself that it is something else is left out. */
+/** What was dropped; of a folder, in the order of names, all but what says of itself that it is something else. */
 async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.());
   if (!entries.some((entry) => entry?.isDirectory)) return [...transfer.files];

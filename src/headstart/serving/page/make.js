@@ -17,8 +17,9 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /** A name from outside on one line, in which what would turn the writing round is written as an escape. */
-export const printable = (name) => name.replaceAll(
-  /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, (sign) => `\\u${sign.codePointAt(0).toString(16).padStart(4, "0")}`);
+export const printable = (name) => name.replaceAll(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, escaped);
+
+const escaped = (sign) => `\\u${sign.codePointAt(0).toString(16).padStart(4, "0")}`;
 
 /** A name from outside as part of the page; it may be written in either direction. */
 export const named = (name, attributes = {}) => make("bdi", attributes, printable(name));

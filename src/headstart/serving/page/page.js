@@ -182,7 +182,8 @@ function anew() {
 // ---- what is wrong
 
 function trouble(error) {
-  at("trouble").textContent = error instanceof Refused ? error.message : `Something is wrong with this page: ${error.message}`;
+  const own = error instanceof Refused ? "" : "Something is wrong with this page: ";
+  at("trouble").textContent = own + error.message;
   at("alert").hidden = false;
 }
 

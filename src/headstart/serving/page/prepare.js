@@ -7,13 +7,14 @@ const QUALITY = 0.92;
 /** Bytes that a request has besides its pictures, at most. */
 export const OVERHEAD = 4096;
 const TRIES = 6;
+const STUBBORN = "and this browser cannot make it smaller.";
 
 /**
  * What is sent of a file, and what is shown.
  * @param {File} file
  * @param {{body_bytes: number, pixels: number}} limits
- * @returns {Promise<{blob: Blob, preview: Blob|null, note: string, error: string}>} `note` says that it was made smaller;
- *   with an `error` it cannot be sent.
+ * @returns {Promise<{blob: Blob, preview: Blob|null, note: string, error: string}>} `note` says that it was made
+ *   smaller; with an `error` it cannot be sent.
  */
 export async function prepare(file, limits) {
   const room = limits.body_bytes - OVERHEAD;
@@ -33,7 +34,7 @@ async function open(file) {
 /** What is wrong with a file that this browser cannot see, if anything. */
 async function unseen(file, room, limits) {
   if (file.size > room) {
-    return `It has ${megabytes(file.size)}, the server takes ${megabytes(limits.body_bytes)}, and this browser cannot make it smaller.`;
+    return `It has ${megabytes(file.size)}, the server takes ${megabytes(limits.body_bytes)}, ${STUBBORN}`;
   }
   const there = await file.slice(0, 1).arrayBuffer().then(() => true, () => false);
   return there ? "" : "It is not where it was: the browser can no longer read it.";
@@ -48,7 +49,7 @@ async function fitted(file, pixels, room, limits) {
     if (blob && blob.size <= room) return { blob, note: smaller(file, pixels, scale, limits), error: "" };
     scale *= 0.7;
   }
-  return { blob: file, note: "", error: "It is larger than the server takes, and this browser cannot make it smaller." };
+  return { blob: file, note: "", error: `It is larger than the server takes, ${STUBBORN}` };
 }
 
 function smaller(file, { width, height }, scale, limits) {

@@ -45,7 +45,8 @@ function showProgress({ running, waiting, done, total, pace }) {
   at("stop").textContent = running ? "Stop" : "Go on";
   const known = done > 0 && pace.seconds > LONG;
   const speed = known ? ` · ${pace.speed.toFixed(1)} a second · ${duration(pace.left)} left` : "";
-  at("pace").textContent = running ? `${done} of ${total}${speed}` : `Stopped: ${count(waiting, "picture", "pictures")} still waiting`;
+  const stopped = `Stopped: ${count(waiting, "picture", "pictures")} still waiting`;
+  at("pace").textContent = running ? `${done} of ${total}${speed}` : stopped;
 }
 
 function sayProgress(items, { running, waiting, done, total }) {
@@ -57,7 +58,8 @@ function sayProgress(items, { running, waiting, done, total }) {
 function verdict({ name, answer }) {
   if (answer.error) return `${name}: not classified. ${answer.error}`;
   const doubt = answer.unlike ? " It is unlike anything it has learned from." : "";
-  return answer.abstained ? `${name}: not sure enough.${doubt}` : `${name}: ${answer.label}, ${percent(answer.probability)}.${doubt}`;
+  const said = answer.abstained ? "not sure enough" : `${answer.label}, ${percent(answer.probability)}`;
+  return `${name}: ${said}.${doubt}`;
 }
 
 const duration = (seconds) => (seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`);
@@ -73,7 +75,8 @@ function offerChoice(items, answered) {
   const labels = [...counted].sort((a, b) => b[1] - a[1]).map(([label, number]) => [`label:${label}`, label, number]);
   const options = [["", "all", items.length], ...kinds.filter(([, , number]) => number), ...labels];
   const old = at("filter").value;
-  at("filter").replaceChildren(...options.map(([value, words, number]) => make("option", { value }, `${printable(words)} (${number})`)));
+  const option = ([value, words, number]) => make("option", { value }, `${printable(words)} (${number})`);
+  at("filter").replaceChildren(...options.map(option));
   at("filter").value = options.some(([value]) => value === old) ? old : "";
   at("filtering").hidden = options.length < 3;
 }
@@ -89,7 +92,7 @@ function showChosen(items) {
 
 // ---- the table of those that are shown
 
-/** Let people choose among the pictures that `current()` gives, and take the table of these with them, called `name()`. */
+/** Let people choose among the pictures that `current()` gives, and take the table of those, called `name()`. */
 export function offerTable(current, name) {
   const shown = () => current().filter(({ card }) => !card.element.hidden);
   at("filter").addEventListener("change", () => showChosen(current()));

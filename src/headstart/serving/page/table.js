@@ -16,9 +16,10 @@ function rows({ name, answer }) {
 
 const table = (items) => [COLUMNS, ...items.filter((item) => item.answer).flatMap(rows)].map((row) => row.map(inert));
 
+const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+
 /** Comma-separated values as RFC 4180 has them. */
-export const asCsv = (items) =>
-  table(items).map((row) => `${row.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",")}\r\n`).join("");
+export const asCsv = (items) => table(items).map((row) => `${row.map(quoted).join(",")}\r\n`).join("");
 
 /** What a spreadsheet takes from the clipboard. */
 export const asTabs = (items) =>
