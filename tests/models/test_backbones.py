@@ -20,7 +20,7 @@ from headstart.specs import parse_head
 
 # The smallest input that a network takes where that is more than the usual 32.
 SMALLEST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
-THE_USUAL = ["mobilenet_0.25", "mobilenet_v2", "nano", "vgg16"]
+THE_USUAL = ["mobilenet_0.25", "nano", "vgg16"]
 OF_KERAS = [backbone for backbone in backbones().values() if backbone.constructor is not Nano]
 THE_OTHERS = sorted(set(backbones()) - set(THE_USUAL))
 

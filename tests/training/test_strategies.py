@@ -110,7 +110,12 @@ def test_kernel_heads_are_solved_and_say_what_was_chosen(place, tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    "head", ["dense:8,dropout:0.2", "conv:4,flatten,dense:8", pytest.param("flatten", marks=pytest.mark.slow)]
+    "head",
+    [
+        "dense:8,dropout:0.2",
+        pytest.param("conv:4,flatten,dense:8", marks=pytest.mark.slow),
+        pytest.param("flatten", marks=pytest.mark.slow),
+    ],
 )
 def test_heads_of_layers_are_fitted_and_say_that_validation_chose_the_epoch(place, tmp_path, head):
     run = hs.train(place / "two", out=tmp_path / "run", **STACK | {"head": head})
@@ -261,6 +266,7 @@ def test_kept_views_are_computed_once_for_training_pictures_alone(place, tmp_pat
     np.testing.assert_array_equal(reported(again), reported(run))
 
 
+@pytest.mark.slow
 def test_streamed_views_leave_nothing_in_the_store_and_repeat_themselves(place, tmp_path, monkeypatch):
     monkeypatch.setenv("HEADSTART_STORE", str(tmp_path / "store"))
     choices = TUNE | {"augment": "stream", "augmentations": "flip,crop,mixup"}
