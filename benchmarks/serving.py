@@ -350,8 +350,8 @@ def main() -> None:
     columns = ["load", "predictions/s", "of raw", "answers", "p50 ms", "p99 ms", "cores: server, client",
                "MiB: 5 s, end, most"]  # fmt: skip
     report.text += [
-        f"Raw decoding and computing, before and after: {found['raw'][0][0]:.1f} and {found['raw'][1][0]:.1f} pictures/s, "
-        f"{1000 * found['raw'][0][1]:.1f} and {1000 * found['raw'][1][1]:.1f} ms of a processor each. "
+        f"Raw decoding and computing, before and after: {found['raw'][0][0]:.1f} and {found['raw'][1][0]:.1f} "
+        f"pictures/s, {1000 * found['raw'][0][1]:.1f} and {1000 * found['raw'][1][1]:.1f} ms of a processor each. "
         f"Start to first answer: {sorted(found['starts'])[len(found['starts']) // 2]:.2f} s "
         f"({min(found['starts']):.2f} to {max(found['starts']):.2f}).",
         table(columns, rows),
