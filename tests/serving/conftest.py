@@ -29,7 +29,9 @@ SIDE = 32
 CLASSES = ("red", "green", "blue")
 
 
-def write_run(folder: Path, sharpness: float = 20.0, sides: tuple[int, int] = (SIDE, SIDE)) -> Path:
+def write_run(
+    folder: Path, sharpness: float = 20.0, sides: tuple[int, int] = (SIDE, SIDE), classes: tuple[str, ...] = CLASSES
+) -> Path:
     """A RUN that says which colour is brightest, the surer the sharper."""
     from openvino import opset13 as ops
 
@@ -50,7 +52,7 @@ def write_run(folder: Path, sharpness: float = 20.0, sides: tuple[int, int] = (S
     write_familiarity(folder / FAMILIARITY, familiarity)
     _write_tables(folder)
     about = {
-        "classes": list(CLASSES),
+        "classes": list(classes),
         "decode": {"height": sides[0], "width": sides[1], "fit": "crop"},
         "precision": "f32",
         "output": "softmax",
