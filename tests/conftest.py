@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -14,6 +15,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as headstart does, also w
 import cv2
 import numpy as np
 import pytest
+
+from tests.browser import chromium
 
 SHARED = Path(os.environ.get("HEADSTART_SHARED", Path(__file__).parents[1].parent / "shared"))
 
@@ -54,6 +57,13 @@ def pictures(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for the tests of a module."""
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

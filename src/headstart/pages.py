@@ -16,6 +16,9 @@ from headstart.texts import short
 if TYPE_CHECKING:
     from jinja2 import Template
 
+STYLE = Path(__file__).with_name("pages.css")
+"""Colours and type of a page, light and dark."""
+
 SIDE = 112
 """Rows or columns of a thumbnail, whichever are more."""
 

@@ -9,25 +9,12 @@ from pathlib import Path
 import pytest
 
 from headstart.reporting.report import MOST_BYTES, write_report
+from tests.browser import PHONE, WIDE, faults, needs_chromium
 from tests.reporting.conftest import Made, drawn, fill
 from tests.reporting.test_figures import said
 from tests.reporting.test_report import HOSTILE
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'headstart[dev]'")
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
+pytestmark = needs_chromium
 
 
 class Seen:
@@ -198,22 +185,12 @@ def test_nobody_is_shut_out_and_nothing_is_cut_off(visit, made, scheme, size):
 
 def check_access(page) -> None:
     """No serious fault that axe-core finds, with a dialog open, too; and the page is no wider than the screen."""
-    axe_module = pytest.importorskip("axe_playwright_python.sync_playwright")
     page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     width = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert width[0] <= width[1]
-    found = faults(axe_module.Axe(), page)
+    found = faults(page)
     page.locator(".matrix button").first.click()
-    assert found + faults(axe_module.Axe(), page) == []
-
-
-def faults(axe, page) -> list[str]:
-    violations = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}"
-        for one in violations
-        if one["impact"] in ("serious", "critical")
-    ]
+    assert found + faults(page) == []
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from headstart.atomic import whole_file
 from headstart.bundle import Run
 from headstart.errors import DataError, storage_errors
 from headstart.images.pictures import SIDE_WORDS, Side
-from headstart.pages import digest_for_policy, read_template
+from headstart.pages import STYLE, digest_for_policy, read_template
 from headstart.progress import bar
 from headstart.records import find_pictures
 from headstart.reporting import layout, plots
@@ -151,7 +151,9 @@ def _places(found: Gathered, lists: Mapping[str, Sequence[Case]]) -> list[Place]
 
 def _page(found: Gathered, album: Album, lists: Mapping[str, list[Case]], listed: int, title: str, where: str) -> str:
     here = Path(__file__)
-    style, script = (here.with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    files = (STYLE, here.with_name("page.css"), here.with_name("page.js"))
+    house, own, script = (file.read_text(encoding="utf-8") for file in files)
+    style = house + own
     cells = layout.Cells(found.val, listed)
     test = found.panels.get("test")
     rows = layout.class_rows(found)

@@ -6,6 +6,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from headstart.pages import STYLE
 from headstart.serving.endpoint import ROUTE
 from headstart.serving.refusal import refusal
 
@@ -19,7 +20,8 @@ class Page:
     """All files of the page, read once."""
 
     def __init__(self) -> None:
-        self._files = {file.name: (file.read_bytes(), _type_of(file)) for file in _FOLDER.iterdir() if file.is_file()}
+        files = [STYLE, *(file for file in _FOLDER.iterdir() if file.is_file())]
+        self._files = {file.name: (file.read_bytes(), _type_of(file)) for file in files}
 
     async def front(self, request: Request) -> Response:
         """The page itself."""
