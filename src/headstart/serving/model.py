@@ -90,6 +90,15 @@ class Model:
         self._rows = Batcher(self._answers, _MOST_AT_ONCE, f"model {self.name}", sizes.observe)
         self._maps: Batcher[tuple[np.ndarray, int], bytes] | None = None
 
+    def warm(self, pictures: int) -> None:
+        """Run it on so many blank pictures: one alone and several together are computed in different ways.
+
+        Raises:
+            RunError: if it is damaged.
+        """
+        recipe = self.run.decode_recipe
+        self.run.answers(np.zeros((pictures, recipe.height, recipe.width, 3), np.uint8))
+
     @property
     def abstains(self) -> bool:
         """Whether it knows how right it was on validation pictures, and so when it had better say nothing."""
@@ -202,10 +211,9 @@ def open_model(name: str, path: Path) -> Model:
         raise RunError(
             f"{path} has no runtime/ that OpenVINO could run, and nothing is served by Keras. Train it again."
         )
-    recipe = run.decode_recipe
-    for rows in (1, 2):  # alone, and with others: two ways in which a RUN computes
-        run.answers(np.zeros((rows, recipe.height, recipe.width, 3), np.uint8))
-    return Model(name, run, state)
+    model = Model(name, run, state)
+    model.warm(1)
+    return model
 
 
 def state_of(path: Path) -> State:
