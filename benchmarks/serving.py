@@ -162,13 +162,15 @@ class Load:
         line.send(self._requests[self._next % len(self._requests)])
         self._next += 1
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> bool:
         self._lines += 1
         try:
             await asyncio.get_running_loop().create_connection(lambda: Line(self), "127.0.0.1", self._port)
         except OSError:
             self._lines -= 1
             self.seen.statuses["refused"] += 1
+            return False
+        return True
 
     async def run(self, seconds: float, server: int) -> Seen:
         """Send for so long, then wait for what is not answered yet."""
@@ -198,9 +200,8 @@ class Load:
         while sent < due:
             if self._free:
                 self._send(self._free.pop())
-            elif self._lines < _MOST_CONNECTIONS:
-                await self._connect()
-                continue
+            elif self._lines < _MOST_CONNECTIONS and await self._connect():
+                continue  # with the connection that is free now
             else:
                 self.seen.unsent += 1
             sent += 1
