@@ -36,11 +36,11 @@ def once():
     for batch in in_batches(load_pictures(paths, run.decode_recipe)):
         run.answers(np.stack([pixels for _, pixels in batch]))
 once()
-began, done = time.perf_counter(), 0
+began, spent, done = time.perf_counter(), time.process_time(), 0
 while time.perf_counter() < began + seconds:
     once()
     done += len(paths)
-print(done / (time.perf_counter() - began))
+print(done / (time.perf_counter() - began), (time.process_time() - spent) / done)
 """
 _MOST_CONNECTIONS = 400
 
@@ -162,13 +162,15 @@ class Load:
         line.send(self._requests[self._next % len(self._requests)])
         self._next += 1
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> bool:
         self._lines += 1
         try:
             await asyncio.get_running_loop().create_connection(lambda: Line(self), "127.0.0.1", self._port)
         except OSError:
             self._lines -= 1
             self.seen.statuses["refused"] += 1
+            return False
+        return True
 
     async def run(self, seconds: float, server: int) -> Seen:
         """Send for so long, then wait for what is not answered yet."""
@@ -198,9 +200,8 @@ class Load:
         while sent < due:
             if self._free:
                 self._send(self._free.pop())
-            elif self._lines < _MOST_CONNECTIONS:
-                await self._connect()
-                continue
+            elif self._lines < _MOST_CONNECTIONS and await self._connect():
+                continue  # with the connection that is free now
             else:
                 self.seen.unsent += 1
             sent += 1
@@ -280,12 +281,13 @@ def _memory_of(process: int) -> float:
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
-def raw_rate(run: Path, paths: list[str], seconds: float) -> float:
-    """Pictures a second that a process decodes and computes that does nothing else."""
+def raw_rate(run: Path, paths: list[str], seconds: float) -> tuple[float, float]:
+    """Pictures a second that a process decodes and computes that does nothing else, and processor seconds of each."""
     done = subprocess.run(
         [sys.executable, "-c", RAW, str(run), str(seconds), *paths], capture_output=True, text=True, check=True
     )
-    return float(done.stdout)
+    rate, spent = done.stdout.split()
+    return float(rate), float(spent)
 
 
 def _row(name: str, seen: Seen, raw: float) -> list[str]:
@@ -298,6 +300,7 @@ def _row(name: str, seen: Seen, raw: float) -> list[str]:
         statuses + (f", not sent: {seen.unsent:,}" if seen.unsent else ""),
         *(f"{1000 * seen.quantile(share):.0f}" for share in (0.5, 0.99)),
         f"{seen.server / cores:.0%}, {seen.client / cores:.0%}",
+        f"{1000 * seen.server / len(seen.seconds):.1f}, {1000 * seen.client / len(seen.seconds):.1f}",
         f"{seen.memory[min(5, len(seen.memory) - 1)]:.0f}, {seen.memory[-1]:.0f}, {max(seen.memory):.0f}",
     ]
 
@@ -315,7 +318,7 @@ def measure(run: Path, paths: list[str], arguments: Any) -> tuple[list[list[str]
         over = loaded(server.port, requests, server.pid, arguments.seconds, 0, 5 * full.rate)
         after = loaded(server.port, requests, server.pid, arguments.seconds / 4, arguments.connections, None)
     raw.append(raw_rate(run, paths, arguments.seconds / 3))
-    mean = sum(raw) / len(raw)
+    mean = sum(rate for rate, _ in raw) / len(raw)
     rows = [
         _row(f"{arguments.connections} connections, one request after another", full, mean),
         _row("five times that many a second", over, mean),
@@ -348,7 +351,8 @@ def main() -> None:
     columns = ["load", "predictions/s", "of raw", "answers", "p50 ms", "p99 ms", "cores: server, client",
                "MiB: 5 s, end, most"]  # fmt: skip
     report.text += [
-        f"Raw decoding and computing, before and after: {found['raw'][0]:.1f} and {found['raw'][1]:.1f} pictures/s. "
+        f"Raw decoding and computing, before and after: {found['raw'][0][0]:.1f} and {found['raw'][1][0]:.1f} "
+        f"pictures/s, {1000 * found['raw'][0][1]:.1f} and {1000 * found['raw'][1][1]:.1f} ms of a processor each. "
         f"Start to first answer: {sorted(found['starts'])[len(found['starts']) // 2]:.2f} s "
         f"({min(found['starts']):.2f} to {max(found['starts']):.2f}).",
         table(columns, rows),

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from starlette.testclient import TestClient
 from headstart.evaluation.unlike import learn_familiarity, write_familiarity
 from headstart.loading import load_openvino
 from headstart.run_files import FAMILIARITY, FROZEN, METRICS, MODEL, PREDICTIONS, TRAINABLE, columns, write_about
+from headstart.serving import models
 from headstart.serving.app import make_app
 from headstart.serving.guard import Access
 from headstart.serving.limits import Limits
@@ -29,7 +31,9 @@ SIDE = 32
 CLASSES = ("red", "green", "blue")
 
 
-def write_run(folder: Path, sharpness: float = 20.0, sides: tuple[int, int] = (SIDE, SIDE)) -> Path:
+def write_run(
+    folder: Path, sharpness: float = 20.0, sides: tuple[int, int] = (SIDE, SIDE), classes: tuple[str, ...] = CLASSES
+) -> Path:
     """A RUN that says which colour is brightest, the surer the sharper."""
     from openvino import opset13 as ops
 
@@ -50,7 +54,7 @@ def write_run(folder: Path, sharpness: float = 20.0, sides: tuple[int, int] = (S
     write_familiarity(folder / FAMILIARITY, familiarity)
     _write_tables(folder)
     about = {
-        "classes": list(CLASSES),
+        "classes": list(classes),
         "decode": {"height": sides[0], "width": sides[1], "fit": "crop"},
         "precision": "f32",
         "output": "softmax",
@@ -91,7 +95,8 @@ def client_of(
     """A client of a server in this process."""
     opened = {folder.name: open_model(folder.name, folder) for folder in folders}
     app = make_app(opened, limits or Limits(), access or Access(), watch=watch)
-    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+    never = mock.patch.object(models, "_SECONDS_TO_FIRST_ANSWER", 1e6)  # so that tests can count what is computed
+    with never, TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client
 
 

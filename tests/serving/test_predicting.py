@@ -10,7 +10,7 @@ from PIL import Image
 
 from headstart.bundle import Run
 from headstart.images.decode import decode
-from tests.serving.conftest import CLASSES, SIDE, picture
+from tests.serving.conftest import CLASSES, SIDE, client_of, picture, write_run
 
 
 def raw(client, content: bytes, query: str = "", kind: str = "image/png"):
@@ -196,3 +196,17 @@ def test_models_are_described_with_what_they_can_do(client):
 
 def test_a_precision_that_is_no_number_is_refused(client):
     assert raw(client, picture(), "?min_precision=nan").status_code in (400, 422)
+
+
+def test_classes_whose_folders_have_names_that_are_no_text_are_answered_all_the_same(tmp_path):
+    odd = write_run(tmp_path / "odd", classes=("caf\udce9", '"><script>', "blue"))
+    asked = {"inputs": [{"name": "pictures", "datatype": "BYTES", "shape": [1]}]}
+    with client_of(odd) as client:
+        for path in ("/api/models", "/openapi.json", "/v2/models/odd"):
+            assert client.get(path).status_code == 200
+        (first,) = raw(client, picture(0)).json()["predictions"]
+        (second,) = raw(client, picture(1)).json()["predictions"]
+        asked["inputs"][0]["data"] = [base64.b64encode(picture(0)).decode()]
+        outputs = client.post("/v2/models/odd/infer", json=asked).json()["outputs"]
+    assert (first["label"], second["label"]) == ("caf\udce9", '"><script>')
+    assert outputs[1]["data"] == ["caf?"]

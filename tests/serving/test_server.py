@@ -1,5 +1,6 @@
 """The server as a process: how it begins and ends, and what it does with connections that are no good."""
 
+import importlib
 import json
 import re
 import signal
@@ -11,9 +12,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import click
 import pytest
 
-from headstart.cli.serve import _named
+from headstart.cli.serve import _named, _Size
 from headstart.errors import InputError
 from tests.serving.conftest import CLASSES, Process, picture, write_run
 
@@ -279,3 +281,28 @@ def test_nothing_hostile_makes_it_fail_in_short(run_folder):
     command = [sys.executable, str(TOOLS / "hostile.py"), str(run_folder), "--requests", "200", "--seed", "77000"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("text", "size"), [("20MB", 20_000_000), ("100kb", 100_000), ("5", 5), ("1_000B", 1000)])
+def test_sizes_are_numbers_with_units(text, size):
+    assert _Size().convert(text, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "MB", "1.5MB", "many", ""])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(click.BadParameter, match="is no size; give one like 20MB"):
+        _Size().convert(text, None, None)
+
+
+@pytest.mark.slow
+def test_under_far_too_much_load_everything_is_answered_or_refused_and_memory_stays(server, run_folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS.parent / "benchmarks"))
+    load = importlib.import_module("serving")
+    requests = [request(picture(number % 3, seed=number)) for number in range(30)]
+    load.loaded(server.port, requests, server.pid, 3, 16, None)
+    before = load._memory_of(server.pid)
+    seen = load.loaded(server.port, requests, server.pid, 10, 0, 4000.0)
+    assert seen.statuses["200"] > 100
+    assert set(seen.statuses) <= {"200", "503"}
+    assert load._memory_of(server.pid) - before < 30
+    assert _status(server, request(picture())) == 200

@@ -47,7 +47,7 @@ class _Size(click.ParamType[int]):
 @click.option(
     "--queue",
     type=click.IntRange(1),
-    default=64,
+    default=32,
     show_default=True,
     help="Requests under way; others get a 503 at once.",
 )

@@ -1,5 +1,6 @@
 """One way in: where it is, what it takes and what it answers. Requests are checked by it and documents made of it."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +68,7 @@ class Endpoint:
             return refusal(422, str(error))
         if isinstance(found, Response):
             return found
-        return Response(msgspec.json.encode(found), media_type="application/json")
+        return Response(as_json(found), media_type="application/json")
 
     def _query_of(self, request: Request) -> msgspec.Struct | None:
         given = request.query_params.multi_items() if request.scope["query_string"] else []
@@ -81,3 +82,11 @@ class Endpoint:
         except msgspec.ValidationError as error:
             known = ", ".join(self.query.__struct_fields__)
             raise RefusedError(400, f"the query cannot be used: {error}. It may say: {known}.") from None
+
+
+def as_json(found: Any) -> bytes:
+    """An answer as JSON, also where names of classes come from names of folders that are no text."""
+    try:
+        return msgspec.json.encode(found)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(found)).encode("ascii")

@@ -229,7 +229,7 @@ def _refuse_unknown_outputs(asked: InferenceRequest, model: Model) -> None:
 
 def _outputs(model: Model, rows: list[Row]) -> dict[str, _Output]:
     probabilities = np.stack([row.probabilities for row in rows]).astype(np.float32)
-    names = [model.run.classes[number].encode() for number in probabilities.argmax(1)]
+    names = [model.run.classes[number].encode(errors="replace") for number in probabilities.argmax(1)]
     found = {"probabilities": _Output("FP32", probabilities), "labels": _Output("BYTES", names)}
     if all(row.share is not None for row in rows):
         found["familiarity"] = _Output("FP32", np.array([row.share for row in rows], np.float32))

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 from headstart.errors import HeadstartError, nearest
 from headstart.serving.metrics import Metrics
@@ -14,6 +15,8 @@ from headstart.serving.refusal import RefusedError
 log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LOOKS = 2.0
+_SECONDS_TO_FIRST_ANSWER = 1.0
+"""After this, models are made ready for several pictures at once; before, who has waited for the start comes first."""
 
 
 class Models:
@@ -36,8 +39,10 @@ class Models:
 
     def start(self) -> None:
         """Begin to take pictures; on the event loop."""
+        loop = asyncio.get_running_loop()
         for model in self._models.values():
             model.start(self._decoders, self._metrics, self._max_pixels)
+            loop.call_later(_SECONDS_TO_FIRST_ANSWER, self._decoders.submit, model.warm, 2)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,7 +83,7 @@ class Models:
         path = self.get(name).run.path
         loop = asyncio.get_running_loop()
         try:
-            model = await loop.run_in_executor(self._opener, open_model, name, path)
+            model = await loop.run_in_executor(self._opener, _open_and_warm, name, path)
         except HeadstartError:
             self._metrics.reloads.labels(name, "failed").inc()
             raise
@@ -126,3 +131,10 @@ class Models:
         """Close a model that another one has taken the place of, once nobody holds it."""
         if model.users == 0 and self._models.get(model.name) is not model:
             model.close()
+
+
+def _open_and_warm(name: str, path: Path) -> Model:
+    """A model that takes the place of another while many ask it."""
+    model = open_model(name, path)
+    model.warm(2)
+    return model
