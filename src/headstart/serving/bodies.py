@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from python_multipart import MultipartParser
@@ -11,6 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from headstart.images.pictures import Content
 from headstart.serving.limits import Admitted, Limits
 from headstart.serving.refusal import RefusedError
 
@@ -19,18 +20,6 @@ FIELD = "pictures"
 
 _MOST_HEADERS = 8  # of a part
 _LONGEST_NAME = 200
-
-
-class Content(NamedTuple):
-    """A picture file that was sent.
-
-    Attributes:
-        name: what the client calls it, or its number.
-        data: its bytes.
-    """
-
-    name: str
-    data: bytes
 
 
 class PicturesInJson(msgspec.Struct, forbid_unknown_fields=True):

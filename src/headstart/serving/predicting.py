@@ -11,8 +11,9 @@ from starlette.requests import Request
 
 from headstart.errors import nearest
 from headstart.images.decode import UndecodableError
+from headstart.images.pictures import Content
 from headstart.serving.batcher import ExpiredError
-from headstart.serving.bodies import Content, pictures_in, read_body
+from headstart.serving.bodies import pictures_in, read_body
 from headstart.serving.limits import Admission, Admitted, Limits
 from headstart.serving.metrics import Metrics
 from headstart.serving.model import Model, Row
