@@ -38,6 +38,7 @@ FLOORS = [
     "pipeline",
     "beginning",
     "folds",
+    "exporting",
     "feature_files",
     "boards",
     "__init__",

@@ -16,6 +16,7 @@ from headstart.cli.compare import compare
 from headstart.cli.demo import demo
 from headstart.cli.evaluate import evaluate
 from headstart.cli.explain import explain
+from headstart.cli.export import export
 from headstart.cli.export_features import export_features
 from headstart.cli.layers import layers
 from headstart.cli.output import INTERRUPTED
@@ -85,7 +86,7 @@ def _fail(message: str, code: int) -> None:
 
 _COMMANDS = (
     *(audit, compare, train, evaluate, predict, report, explain),
-    *(tensorboard, export_features, layers, backbones, cache, demo),
+    *(export, tensorboard, export_features, layers, backbones, cache, demo),
 )
 for command in _COMMANDS:
     cli.add_command(command)

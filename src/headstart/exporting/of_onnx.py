@@ -1,0 +1,62 @@
+"""A RUN as ONNX, by tf2onnx from a SavedModel.
+
+Not by `keras.Model.export(format="onnx")`: constants that TensorFlow captures, as those of a `Normalization` layer,
+become inputs there that nobody could feed (Keras 3.15), and neither inputs nor outputs can be given names.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from headstart.errors import HeadstartError
+from headstart.exporting.formats import ExportPrecision
+from headstart.exporting.of_tensorflow import SIGNATURE
+from headstart.exporting.quietly import run_module
+
+_SMALL = 1024
+"""Weights of fewer numbers are kept in f32: rounding them costs as much accuracy, and saves nothing."""
+
+
+def write_onnx(saved_model: Path, file: Path, precision: ExportPrecision, labels: Mapping[str, str]) -> None:
+    """Write an ONNX model with one input, `pixels`, and one output, `probabilities`.
+
+    Args:
+        saved_model: see `Source.write_saved_model`.
+        file: where to.
+        precision: f16 is of the weights: they are widened when a session is made, and computed with in f32.
+        labels: what is known of it, texts by name, kept as its metadata.
+
+    Raises:
+        HeadstartError: if it cannot be converted.
+    """
+    import onnx
+
+    wanted = {"--saved-model": saved_model, "--signature_def": SIGNATURE, "--tag": "serve", "--output": file}
+    complaint = run_module("tf2onnx.convert", *(str(part) for pair in wanted.items() for part in pair))
+    if not file.exists():
+        raise HeadstartError(f"tf2onnx does not convert this network: {complaint}")
+    model = onnx.load(file)
+    (batch,) = (model.graph.input[0].type.tensor_type.shape.dim[0],)
+    batch.dim_param = "n"
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "n"
+    if precision == "f16":
+        _halve(model)
+    onnx.helper.set_model_props(model, dict(labels))
+    onnx.checker.check_model(model)
+    onnx.save(model, file)
+
+
+def _halve(model) -> None:  # type: ignore[no-untyped-def]
+    """Keep large weights in f16, each with a Cast behind it, which runtimes do once, when they load the model."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for weights in model.graph.initializer:
+        if weights.data_type != TensorProto.FLOAT or onnx.numpy_helper.to_array(weights).size < _SMALL:
+            continue
+        name, values = weights.name, numpy_helper.to_array(weights)
+        rounded = numpy_helper.from_array(values.clip(-65504, 65504).astype("float16"), f"{name}_f16")
+        weights.CopyFrom(rounded)
+        casts.append(helper.make_node("Cast", [rounded.name], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)

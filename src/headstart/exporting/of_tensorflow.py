@@ -1,0 +1,168 @@
+"""A RUN as a SavedModel, from which TensorFlow's and ONNX's converters go on: traced once, whatever is made of it."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.bundle import Run
+from headstart.errors import InputError
+from headstart.exporting.matching import Correction
+from headstart.loading import load_keras
+
+SIGNATURE = "serve"
+"""The endpoint that takes pixels."""
+
+_HEAD = ("unit", "landmarks", "classifier", "head_dense", "head_dropout")
+"""How the layers of a head are called that follow from a vector, see `headstart.models.heads`."""
+
+
+class Source:
+    """The classifier in Keras with TensorFlow, and the SavedModel made of it.
+
+    Args:
+        run: the RUN.
+        folder: where the SavedModel is kept while others are made of it.
+
+    Raises:
+        MissingExtraError: if Keras or TensorFlow is not installed.
+        InputError: if Keras runs on something else in this process.
+    """
+
+    def __init__(self, run: Run, folder: Path):
+        load_keras("export")
+        import keras
+
+        if keras.config.backend() != "tensorflow":
+            raise InputError(
+                f"this format is made by TensorFlow, and Keras runs on {keras.config.backend()} here. "
+                "Set KERAS_BACKEND=tensorflow, in a new process."
+            )
+        self._run = run
+        self._folder = folder
+        self.size = (run.decode_recipe.height, run.decode_recipe.width)
+
+    @cached_property
+    def saved_model(self) -> Path:
+        """The whole classifier as a folder; see `write_saved_model`."""
+        folder = self._folder / "saved_model"
+        self.write_saved_model(folder)
+        return folder
+
+    def write_saved_model(self, folder: Path) -> None:
+        """Write a SavedModel with three endpoints, each also a signature.
+
+        `serve`: uint8 `pixels` `(n, height, width, 3)` to float32 `probabilities` `(n, classes)`. `serve_files`: the
+        bytes of JPEG, PNG, GIF or BMP `files`, a string tensor `(n,)`, to the same; they are cut and resized as
+        headstart does, but not turned as EXIF says. `labels`: the classes, a string tensor.
+        """
+        import tensorflow as tf
+
+        model = self._run.model
+
+        def serve(pixels: Any) -> dict[str, Any]:
+            return {"probabilities": _of_all_classes(model(tf.cast(pixels, tf.float32), training=False))}
+
+        def serve_files(files: Any) -> dict[str, Any]:
+            kind = tf.TensorSpec((*self.size, 3), tf.uint8)
+            return serve(tf.map_fn(self._decode, files, fn_output_signature=kind))
+
+        archive = self._archive()
+        archive.add_endpoint(SIGNATURE, serve, [self._pixels()])
+        archive.add_endpoint("serve_files", serve_files, [tf.TensorSpec((None,), tf.string, name="files")])
+        archive.add_endpoint("labels", lambda: {"labels": tf.constant(self._run.classes)}, [])
+        archive.write_out(str(folder), verbose=False)
+
+    def write_features(self, folder: Path) -> bool:
+        """Write a SavedModel from pixels to the vector that the head takes, as `features`.
+
+        Returns:
+            Whether there is such a vector; else nothing was written.
+        """
+        import keras
+        import tensorflow as tf
+
+        head = self._head()
+        if not head:
+            return False
+        backbone = keras.Model(self._run.model.input, head[0].input)
+        archive = self._archive()
+        archive.add_endpoint(
+            SIGNATURE,
+            lambda pixels: {"features": backbone(tf.cast(pixels, tf.float32), training=False)},
+            [self._pixels()],
+        )
+        archive.write_out(str(folder), verbose=False)
+        return True
+
+    def write_corrected(self, folder: Path, correction: Correction) -> None:
+        """Write a SavedModel as `serve` of `write_saved_model`, with corrected features.
+
+        Raises:
+            IndexError: if there is no vector of features.
+        """
+        import keras
+        import tensorflow as tf
+
+        head = self._head()
+        backbone = keras.Model(self._run.model.input, head[0].input)
+
+        def serve(pixels: Any) -> dict[str, Any]:
+            x = backbone(tf.cast(pixels, tf.float32), training=False) * correction.scale + correction.shift
+            for layer in head:
+                x = layer(x)
+            return {"probabilities": _of_all_classes(x)}
+
+        archive = self._archive()
+        archive.add_endpoint(SIGNATURE, serve, [self._pixels()])
+        archive.write_out(str(folder), verbose=False)
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        """What the head takes, float32 `(n, width)`, in f32."""
+        import keras
+
+        backbone = keras.Model(self._run.model.input, self._head()[0].input)
+        return np.asarray(backbone.predict(pixels, batch_size=16, verbose=0))
+
+    def _head(self) -> list[Any]:
+        """The layers of the head behind the vector that it takes; none where there is no such vector."""
+        layers = [layer for layer in self._run.model.layers if layer.name.startswith(_HEAD)]
+        return layers if layers and len(layers[0].input.shape) == 2 else []
+
+    def _archive(self) -> Any:
+        import keras
+
+        archive = keras.export.ExportArchive()
+        archive.track(self._run.model)
+        return archive
+
+    def _pixels(self) -> Any:
+        import tensorflow as tf
+
+        return tf.TensorSpec((None, *self.size, 3), tf.uint8, name="pixels")
+
+    def _decode(self, data: Any) -> Any:
+        """As `headstart.images.decode` does, but for the first step of scaling down large JPEGs."""
+        import tensorflow as tf
+
+        picture = tf.io.decode_image(data, channels=3, expand_animations=False)
+        wanted = tf.constant(self.size)
+        there = tf.shape(picture)[:2]
+        if self._run.decode_recipe.fit == "crop":
+            scale = tf.reduce_min(tf.cast(there, tf.float32) / tf.cast(wanted, tf.float32))
+            kept = tf.maximum(1, tf.cast(tf.round(scale * tf.cast(wanted, tf.float32)), tf.int32))
+            kept = tf.minimum(kept, there)
+            first = (there - kept) // 2
+            picture = picture[first[0] : first[0] + kept[0], first[1] : first[1] + kept[1]]
+            there = kept
+        block = tf.maximum(1, tf.reduce_min(there // wanted))
+        blocks = there // block
+        picture = tf.image.resize(picture[: blocks[0] * block, : blocks[1] * block], blocks, "area")
+        return tf.saturate_cast(tf.round(tf.image.resize(picture, wanted)), tf.uint8)
+
+
+def _of_all_classes(probabilities: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.concat([1 - probabilities, probabilities], -1) if probabilities.shape[-1] == 1 else probabilities
