@@ -30,7 +30,7 @@ BATCHES = (1, 5)
 TOLERANCES: dict[ExportPrecision, float] = {"f32": 1e-4, "f16": 2e-2}
 """The largest difference of a probability from the RUN's that is put down to rounding."""
 
-KERNEL_TOLERANCES: dict[ExportPrecision, float] = {"f32": 5e-4, "f16": 1e-1}
+KERNEL_TOLERANCES: dict[ExportPrecision, float] = {"f32": 5e-4, "f16": 5e-2}
 """The same where the head is a kernel head: thousands of terms that nearly cancel make more of any rounding. On 550
 flowers Keras and OpenVINO differ by 1.1e-4 there, in f32 both."""
 
@@ -83,6 +83,10 @@ class Accuracy:
     def drop(self) -> float:
         """How much lower it is, in percentage points; negative if it is higher."""
         return 100 * (self.before - self.after)
+
+
+class TooMuchLostError(InputError):
+    """int8 costs more accuracy than is allowed."""
 
 
 class Jury:
@@ -159,7 +163,7 @@ class Jury:
             show: whether to draw a progress bar.
 
         Raises:
-            InputError: if more are lost.
+            TooMuchLostError: if more are lost.
         """
         file = self._folder / "judged.npy"
         kept = write_pixels(file, spread(self._validation, JUDGED), self._run.decode_recipe, show)
@@ -173,7 +177,7 @@ class Jury:
         before = self._of_run(pixels)
         accuracy = Accuracy(len(labels), *(float((rows.argmax(1) == labels).mean()) for rows in (before, after)))
         if accuracy.drop > max_drop:
-            raise InputError(
+            raise TooMuchLostError(
                 f"int8 costs {accuracy.drop:.2f} points of accuracy: {accuracy.before:.4f} before, "
                 f"{accuracy.after:.4f} after on {accuracy.n} validation pictures; at most {max_drop:g} are allowed. "
                 "Nothing was written. Take --precision f16, or allow more with --max-drop."

@@ -1,5 +1,6 @@
 """Exporting, read aloud: check, convert, say how it is used, try it in a new process, give it its name."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ import numpy as np
 
 from headstart.bundle import Run
 from headstart.errors import DataError, InputError, RunError, require_free_space, storage_errors
-from headstart.exporting.comparison import Accuracy, Compared, Jury
+from headstart.exporting.comparison import Accuracy, Compared, Jury, TooMuchLostError
 from headstart.exporting.formats import ExportPrecision, Format, find_formats
 from headstart.exporting.of_openvino import as_texts, write_openvino
 from headstart.exporting.pictures import CALIBRATION, find_on, spread, write_pixels
@@ -24,6 +25,8 @@ from headstart.exporting.usage import labels_text, write_usage
 from headstart.features.keys import file_digest
 from headstart.progress import waiting
 from headstart.run_files import MODEL, damaged
+
+log = logging.getLogger(__name__)
 
 MAX_DROP = 1.5
 """Percentage points of accuracy that int8 may cost where nothing else is said."""
@@ -137,36 +140,54 @@ class _Maker:
         self._precision = precision
         self._show = show
         self._source: Any = None
-        self._calibration = self._find_calibration(data) if precision == "int8" else None
+        self._data = data
+        self._kept: np.ndarray | None = None
         with waiting("asking the RUN", show):
             self._jury = Jury(run, work, data)
-        if precision == "int8" and not self._jury.has_validation:
-            raise DataError(f"none of the validation pictures of {run.path} is where it was. Give --data.")
+        if precision == "int8":
+            self._require_pictures()
 
     def make(self, form: Format, target: Path, max_drop: float) -> Exported:
+        """Make one export, the first one that is good enough.
+
+        Raises:
+            HeadstartError: if there is none.
+        """
+        spared = form.spared if self._precision == "int8" else (0.0,)
+        for share in spared[:-1]:
+            try:
+                return self._try(form, target, max_drop, share)
+            except TooMuchLostError as error:
+                shutil.rmtree(self._work / "export")
+                log.warning(
+                    "%s One more time, with half of the layers left as in f16.",
+                    str(error).partition("; at most")[0] + ".",
+                )
+        return self._try(form, target, max_drop, spared[-1])
+
+    def _try(self, form: Format, target: Path, max_drop: float, spared: float) -> Exported:
         started = time.perf_counter()
         folder = self._work / "export"
         folder.mkdir()
-        file = folder / form.file
         with waiting(f"converting to {form.name}", self._show):
-            self._write(form, file)
-        about = self._about(form, folder)
+            self._write(form, folder / form.file, spared)
+        about = self._about(form, folder) | {"spared": spared}
         write_usage(folder, form, about)
         with waiting(f"trying {form.name} in a new process", self._show):
             compared = self._jury.compare(folder, form, self._precision)
         accuracy = self._jury.judge(folder, max_drop, self._show) if self._precision == "int8" else None
         seconds = time.perf_counter() - started
-        size = sum(about["digests"][name]["bytes"] for name in about["digests"])
+        size = sum(file["bytes"] for file in about["digests"].values())
         done = Exported(form.name, self._precision, str(target), form.file, size, compared, accuracy, seconds)
         write_usage(folder, form, about | {name: done.to_dict()[name] for name in ("compared", "accuracy", "seconds")})
         _put(folder, target, self._work)
         return done
 
-    def _write(self, form: Format, file: Path) -> None:
+    def _write(self, form: Format, file: Path, spared: float) -> None:
         """Write the model in a format."""
         labels = as_texts(self._inside())
         if form.name == "openvino":
-            write_openvino(self._run, file, self._precision, labels, self._calibration)
+            write_openvino(self._run, file, self._precision, labels, self._calibration(), spared)
             return
         if form.name == "keras":
             _copy_model(self._run, file)
@@ -185,7 +206,7 @@ class _Maker:
                 from headstart.exporting.of_litert import write_litert
 
                 texts = labels_text(list(self._run.classes))
-                write_litert(self._source, file, self._precision, texts, self._calibration, self._work)
+                write_litert(self._source, file, self._precision, texts, self._calibration(), self._work)
 
     def _inside(self) -> dict[str, Any]:
         """What an export says of itself inside the model, too."""
@@ -219,21 +240,32 @@ class _Maker:
             "install": f"pip install {form.install} numpy pillow",
             "run": of_run,
             "digests": digests,
-            "calibration_pictures": None if self._calibration is None else len(self._calibration),
+            "calibration_pictures": None if self._kept is None else len(self._kept),
         }
 
-    def _find_calibration(self, data: str | None) -> np.ndarray:
-        """Pixels of pictures that the RUN has learned from, evenly over all of them."""
-        found = spread(find_on(self._run, "train", data), CALIBRATION)
-        file = self._work / "calibration.npy"
-        kept = write_pixels(file, found, self._run.decode_recipe, self._show) if found else []
-        if len(kept) < _LEAST_CALIBRATION:
+    def _require_pictures(self) -> None:
+        """Make sure that there is what int8 needs, before anything is converted."""
+        calibration = self._calibration()
+        if calibration is None:
             raise DataError(
                 f"int8 is calibrated on pictures that {self._run.path} has learned from, at least "
-                f"{_LEAST_CALIBRATION}; {len(kept)} of them are where they were. Give --data, or take f16."
+                f"{_LEAST_CALIBRATION}, and fewer are where they were. Give --data, or take f16."
             )
+        if not self._jury.has_validation:
+            raise DataError(f"none of the validation pictures of {self._run.path} is where it was. Give --data.")
+
+    def _calibration(self) -> np.ndarray | None:
+        """Pixels of pictures that the RUN has learned from, evenly over all of them; None in f32, or for too few."""
+        if self._precision == "f32" or self._kept is not None:
+            return self._kept
+        found = spread(find_on(self._run, "train", self._data), CALIBRATION)
+        if len(found) < _LEAST_CALIBRATION:
+            return None
+        file = self._work / "calibration.npy"
+        kept = write_pixels(file, found, self._run.decode_recipe, self._show)
         pixels: np.ndarray = np.load(file, mmap_mode="r")
-        return pixels[: len(kept)]
+        self._kept = pixels[: len(kept)] if len(kept) >= _LEAST_CALIBRATION else None
+        return self._kept
 
 
 def _copy_model(run: Run, file: Path) -> None:

@@ -25,6 +25,8 @@ class Format:
         install: what somebody who wants to use an export installs with pip.
         modules: what writing it needs besides the base install, each with the extra that brings it.
         at_int8: the same for int8.
+        spared: the shares of its convolutions, the last ones, that int8 leaves out, tried one after the other until
+            what that costs is allowed.
     """
 
     name: FormatName
@@ -33,6 +35,7 @@ class Format:
     install: str
     modules: tuple[tuple[str, str], ...] = ()
     at_int8: tuple[tuple[str, str], ...] = ()
+    spared: tuple[float, ...] = (0.0,)
 
     def require(self, precision: ExportPrecision) -> None:
         """Make sure that it can be written here, without importing anything.
@@ -64,7 +67,7 @@ FORMATS: dict[str, Format] = {
         Format("keras", "model.keras", ("f32",), "keras tensorflow", (("keras", "train"),)),
         Format("saved_model", "saved_model", ("f32",), "tensorflow", _OF_TRAIN),
         Format("onnx", "model.onnx", ("f32", "f16"), "onnxruntime", _OF_ONNX),
-        Format("openvino", "model.xml", ALL_PRECISIONS, "openvino", (), (("nncf", "int8"),)),
+        Format("openvino", "model.xml", ALL_PRECISIONS, "openvino", (), (("nncf", "int8"),), (0.0, 0.5)),
         Format("litert", "model.tflite", ALL_PRECISIONS, "ai-edge-litert", _OF_LITERT),
     )
 }

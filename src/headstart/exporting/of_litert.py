@@ -10,8 +10,8 @@ import numpy as np
 
 from headstart.errors import HeadstartError
 from headstart.exporting.formats import ExportPrecision
-from headstart.exporting.matching import match
 from headstart.exporting.of_tensorflow import SIGNATURE, Source
+from headstart.exporting.rounding import STATISTICS, match, spread_rows
 from headstart.exporting.usage import LABELS
 from headstart.run_files import first_line
 
@@ -32,7 +32,7 @@ def write_litert(
         precision: f16 is of all weights; int8 of weights and of the arithmetic, from and to uint8 and float32.
         labels: the text that is put into it as `labels.txt`, as TensorFlow Lite's metadata packs files: `unzip` and
             Android's libraries find it there.
-        calibration: for int8, uint8 pictures `(n, height, width, 3)`.
+        calibration: uint8 pictures `(n, height, width, 3)`, without which there is no int8; f16 does better with them.
         work: a folder for what is made on the way.
 
     Raises:
@@ -49,9 +49,8 @@ def write_litert(
 
 
 def _converted(source: Source, folder: Path, precision: ExportPrecision, calibration: np.ndarray | None) -> bytes:
-    if precision != "int8":
+    if precision == "f32" or calibration is None:
         return _convert(source.saved_model, precision, None)
-    assert calibration is not None
     features, corrected = folder / "features", folder / "corrected"
     if not source.write_features(features):
         return _convert(source.saved_model, precision, calibration)
@@ -69,8 +68,9 @@ def _convert(saved_model: Path, precision: ExportPrecision, calibration: np.ndar
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "f16":
         converter.target_spec.supported_types = [tf.float16]
-    if calibration is not None:
-        converter.representative_dataset = lambda: _one_by_one(calibration)
+    if precision == "int8" and calibration is not None:
+        rows = spread_rows(calibration, STATISTICS)
+        converter.representative_dataset = lambda: _one_by_one(rows)
     converted: bytes = converter.convert()
     return converted
 

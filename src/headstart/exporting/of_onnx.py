@@ -6,14 +6,13 @@ become inputs there that nobody could feed (Keras 3.15), and neither inputs nor 
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from headstart.errors import HeadstartError
 from headstart.exporting.formats import ExportPrecision
 from headstart.exporting.of_tensorflow import SIGNATURE
 from headstart.exporting.quietly import run_module
-
-_SMALL = 1024
-"""Weights of fewer numbers are kept in f32: rounding them costs as much accuracy, and saves nothing."""
+from headstart.exporting.rounding import LEAST_HALVED, in_f16
 
 
 def write_onnx(saved_model: Path, file: Path, precision: ExportPrecision, labels: Mapping[str, str]) -> None:
@@ -45,17 +44,16 @@ def write_onnx(saved_model: Path, file: Path, precision: ExportPrecision, labels
     onnx.save(model, file)
 
 
-def _halve(model) -> None:  # type: ignore[no-untyped-def]
+def _halve(model: Any) -> None:
     """Keep large weights in f16, each with a Cast behind it, which runtimes do once, when they load the model."""
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
     for weights in model.graph.initializer:
-        if weights.data_type != TensorProto.FLOAT or onnx.numpy_helper.to_array(weights).size < _SMALL:
-            continue
         name, values = weights.name, numpy_helper.to_array(weights)
-        rounded = numpy_helper.from_array(values.clip(-65504, 65504).astype("float16"), f"{name}_f16")
+        if weights.data_type != TensorProto.FLOAT or values.size < LEAST_HALVED:
+            continue
+        rounded = numpy_helper.from_array(in_f16(values), f"{name}_f16")
         weights.CopyFrom(rounded)
         casts.append(helper.make_node("Cast", [rounded.name], [name], to=TensorProto.FLOAT))
     for cast in reversed(casts):

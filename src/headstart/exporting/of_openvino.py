@@ -12,7 +12,7 @@ import numpy as np
 from headstart.bundle import Run
 from headstart.explaining.halves import cut_off, hand_over, join_halves, pooling
 from headstart.exporting.formats import ExportPrecision
-from headstart.exporting.matching import Correction, match
+from headstart.exporting.rounding import LEAST_HALVED, STATISTICS, Correction, in_f16, match, spread_rows
 from headstart.features.runtime import BATCH, OpenVINORuntime
 from headstart.loading import load_keras, load_openvino
 
@@ -20,27 +20,33 @@ _VECTOR = 2  # dimensions of a batch of vectors
 
 
 def write_openvino(
-    run: Run, file: Path, precision: ExportPrecision, labels: Mapping[str, Any], calibration: np.ndarray | None
+    run: Run,
+    file: Path,
+    precision: ExportPrecision,
+    labels: Mapping[str, Any],
+    calibration: np.ndarray | None,
+    spared: float = 0.0,
 ) -> None:
     """Write the classifier as `file` (`.xml`), with its weights beside it.
 
     Args:
         run: the RUN.
         file: where to.
-        precision: f16 is of the weights of the frozen half, and of all where nothing is frozen; int8 is of the
-            backbone, while the head stays in f32.
+        precision: f16 is of the weights, which are widened where they are computed with; int8 is of the backbone,
+            while the head is as in f16.
         labels: what is known of it, texts by name, kept inside under `headstart`.
         calibration: for int8, uint8 pictures `(n, height, width, 3)`.
+        spared: the share of the convolutions, the last ones, that int8 leaves as in f16.
     """
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         files = _files(run, Path(folder))
-        if precision == "f16":
-            files = [_in_f16(files[0], Path(folder)), *files[1:]]
         parameters, output, crossing = join_halves(files)
         if precision == "int8":
             assert calibration is not None
-            parameters, output = _in_int8(parameters, output, crossing, calibration)
+            parameters, output = _in_int8(parameters, output, crossing, calibration, spared)
         model = _for_users(parameters, output)
+        if precision != "f32":
+            _halve(model)
         for name, text in labels.items():
             model.set_rt_info(text, ["headstart", name])
         load_openvino().save_model(model, file, compress_to_fp16=False)
@@ -66,11 +72,17 @@ def _files(run: Run, folder: Path) -> list[Path]:
     return [folder / "whole.xml"]
 
 
-def _in_f16(file: Path, folder: Path) -> Path:
+def _halve(model: Any) -> None:
+    """Keep large weights in f16. OpenVINO's own way keeps all in it, small ones too, which is where accuracy goes."""
     openvino = load_openvino()
-    rounded = folder / "f16.xml"
-    openvino.save_model(openvino.Core().read_model(file), rounded, compress_to_fp16=True)
-    return rounded
+    operations = openvino.opset13
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Constant" or node.get_element_type() != openvino.Type.f32:
+            continue
+        values = np.array(node.data)
+        if values.size >= LEAST_HALVED:
+            rounded = operations.constant(in_f16(values))
+            hand_over(node.output(0), operations.convert(rounded, "f32").output(0))
 
 
 def _for_users(parameters: Sequence[Any], output: Any) -> Any:
@@ -96,20 +108,20 @@ def _of_both_classes(units: Any) -> Any:
 
 
 def _in_int8(
-    parameters: Sequence[Any], output: Any, crossing: Sequence[Any], calibration: np.ndarray
+    parameters: Sequence[Any], output: Any, crossing: Sequence[Any], calibration: np.ndarray, spared: float
 ) -> tuple[list[Any], Any]:
-    """The same graph with an integer backbone, its features put right where they are vectors; the head stays f32."""
+    """The same graph with an integer backbone, its features put right where they are vectors; the head is left."""
     pooled = pooling(output)
     if pooled is not None:
         features = [pooled.output(0)]
     elif crossing and all(len(port.get_partial_shape()) == _VECTOR for port in crossing):
         features = list(crossing)
     else:
-        quantised = _quantised(parameters, [output], calibration)
+        quantised = _quantised(parameters, [output], calibration, spared)
         return quantised.get_parameters(), quantised.get_results()[0].input_value(0)
     cuts = [cut_off(port) for port in features]
     wanted = _run(_with_bytes(parameters, features), calibration)
-    quantised = _quantised(parameters, features, calibration)
+    quantised = _quantised(parameters, features, calibration, spared)
     found = _run(quantised.clone(), calibration)
     for cut, result, one, other in zip(cuts, quantised.get_results(), found, wanted, strict=True):
         hand_over(cut.output(0), _put_right(result.input_value(0), match(one, other)))
@@ -129,7 +141,7 @@ def _with_bytes(parameters: Sequence[Any], outputs: Sequence[Any]) -> Any:
     return steps.build()
 
 
-def _quantised(parameters: Sequence[Any], outputs: Sequence[Any], calibration: np.ndarray) -> Any:
+def _quantised(parameters: Sequence[Any], outputs: Sequence[Any], calibration: np.ndarray, spared: float) -> Any:
     """In integers, by what calibration pictures show.
 
     Half of the range of weights is left unused: processors without VNNI add pairs of products in 16 bits, which else
@@ -138,12 +150,15 @@ def _quantised(parameters: Sequence[Any], outputs: Sequence[Any], calibration: n
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    rows = nncf.Dataset(list(calibration), lambda picture: picture[None])
+    rows = nncf.Dataset(list(spread_rows(calibration, STATISTICS)), lambda picture: picture[None])
+    model = _with_bytes(parameters, outputs)
+    layers = [node.get_friendly_name() for node in model.get_ordered_ops() if "Convolution" in node.get_type_name()]
     return nncf.quantize(
-        _with_bytes(parameters, outputs),
+        model,
         rows,
         preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(calibration),
+        ignored_scope=nncf.IgnoredScope(names=layers[round(len(layers) * (1 - spared)) :]),
+        subset_size=min(STATISTICS, len(calibration)),
         advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
     )
 

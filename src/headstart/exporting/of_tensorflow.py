@@ -8,7 +8,7 @@ import numpy as np
 
 from headstart.bundle import Run
 from headstart.errors import InputError
-from headstart.exporting.matching import Correction
+from headstart.exporting.rounding import Correction
 from headstart.loading import load_keras
 
 SIGNATURE = "serve"

@@ -20,8 +20,8 @@ from headstart.run_files import SPLITS
 COMPARED = 16
 """Pictures whose probabilities are compared."""
 
-CALIBRATION = 512
-"""Pictures of the training part, at most, that an int8 export is calibrated on."""
+CALIBRATION = 2_048
+"""Pictures of the training part, at most, that an export in fewer bits is calibrated on."""
 
 JUDGED = 2_000
 """Validation pictures, at most, that its accuracy is counted on."""
