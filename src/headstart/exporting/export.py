@@ -118,16 +118,19 @@ def _check_target(target: Path, force: bool) -> None:
 @contextmanager
 def _workshop(parent: Path, run: Run) -> Iterator[Path]:
     """A folder beside the exports, gone whatever happens."""
+    try:
+        size = (run.path / MODEL).stat().st_size
+    except OSError:
+        raise damaged(run.path / MODEL) from None
+    is_new = not parent.exists()
     parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=parent, prefix=".unfinished-"))
     try:
-        require_free_space(parent, _ROOM * (run.path / MODEL).stat().st_size)
+        require_free_space(parent, _ROOM * size)
         yield work
-    except FileNotFoundError:
-        raise damaged(run.path / MODEL) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-        if not any(parent.iterdir()):
+        if is_new and not any(parent.iterdir()):
             parent.rmdir()
 
 
@@ -187,7 +190,8 @@ class _Maker:
         """Write the model in a format."""
         labels = as_texts(self._inside())
         if form.name == "openvino":
-            write_openvino(self._run, file, self._precision, labels, self._calibration(), spared)
+            with kept_quiet(self._work / "log.txt"):
+                write_openvino(self._run, file, self._precision, labels, self._calibration(), spared)
             return
         if form.name == "keras":
             _copy_model(self._run, file)

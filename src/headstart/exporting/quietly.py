@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from headstart.texts import short
@@ -41,18 +41,21 @@ def run_python(*arguments: str) -> tuple[int, str]:
 
 @contextmanager
 def kept_quiet(log: Path) -> Iterator[None]:
-    """Send to a file what libraries print from C++ while the block runs; a progress bar on stderr goes on."""
+    """Send to a file what libraries print while the block runs, from C++ too; a progress bar on stderr goes on."""
     if sys.stderr is None or sys.stdout is None:  # somebody has closed them
         yield
         return
     sys.stdout.flush()
     sys.stderr.flush()
     before = os.dup(1), os.dup(2)
-    with open(log, "ab") as file, os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace") as shown:
+    with (
+        open(log, "a", encoding="utf-8", errors="replace") as file,
+        os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace") as shown,
+    ):
         try:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-            with redirect_stderr(shown):
+            with redirect_stdout(file), redirect_stderr(shown):
                 yield
         finally:
             sys.stdout.flush()
