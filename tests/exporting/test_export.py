@@ -159,6 +159,7 @@ def test_where_the_pictures_are_gone_drawn_ones_are_compared_but_int8_is_refused
     moved = shutil.copytree(made, tmp_path / "run")
     about = json.loads((moved / "bundle.json").read_text())
     about["recipe"]["data"] = str(tmp_path / "gone")
+    about["precision"] = "bf16"  # of which exports know nothing: they are compared with the RUN in f32
     (moved / "bundle.json").write_text(json.dumps(about))
     (done,) = hs.export(moved, "openvino", precision="f16")
     assert done.folder == str(moved / "export" / "openvino-f16")
@@ -378,6 +379,19 @@ def labels_are_inside(folder: Path, labels: list[str]) -> None:
     said = loaded.serve_files(tf.constant([picture.read_bytes()] * 2))["probabilities"].numpy()
     expected = hs.load(folder.parent).predict(picture)[0].probabilities
     np.testing.assert_allclose(said, [[expected[label] for label in labels]] * 2, atol=0.02)
+
+
+@SLOW
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_saved_model_decodes_files_as_headstart_does(run, tmp_path, monkeypatch, fit, name):
+    from headstart.exporting.of_tensorflow import Source
+
+    recipe = DecodeRecipe(40, 32, fit)
+    monkeypatch.setattr(run, "decode_recipe", recipe)
+    data = write_picture(tmp_path / name, make_picture(3, (200, 310))).read_bytes()
+    found = Source(run, tmp_path)._decode(data).numpy()
+    assert np.abs(found.astype(int) - decode(data, recipe)).max() <= 1
 
 
 @SLOW

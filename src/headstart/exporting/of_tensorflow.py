@@ -54,7 +54,7 @@ class Source:
         """Write a SavedModel with three endpoints, each also a signature.
 
         `serve`: uint8 `pixels` `(n, height, width, 3)` to float32 `probabilities` `(n, classes)`. `serve_files`: the
-        bytes of JPEG, PNG, GIF or BMP `files`, a string tensor `(n,)`, to the same; they are cut and resized as
+        bytes of JPEG, PNG or GIF `files`, a string tensor `(n,)`, to the same; they are cut and resized as
         headstart does, but not turned as EXIF says. `labels`: the classes, a string tensor.
         """
         import tensorflow as tf
@@ -146,7 +146,8 @@ class Source:
         """As `headstart.images.decode` does, but for the first step of scaling down large JPEGs."""
         import tensorflow as tf
 
-        picture = tf.io.decode_image(data, channels=3, expand_animations=False)
+        # Which reads PNG and GIF, too; with the exact way back from frequencies, which is not TensorFlow's usual one.
+        picture = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
         wanted = tf.constant(self.size)
         there = tf.shape(picture)[:2]
         if self._run.decode_recipe.fit == "crop":
