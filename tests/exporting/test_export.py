@@ -19,7 +19,7 @@ from headstart.cli.main import cli
 from headstart.errors import HeadstartError, InputError, MissingExtraError, RunError, StorageError
 from headstart.exporting import comparison, formats
 from headstart.exporting.comparison import run_export
-from headstart.exporting.export import export
+from headstart.exporting.export import Exported, export
 from headstart.exporting.pictures import drawn_pictures
 from headstart.exporting.rounding import in_f16, match, spread_rows
 from headstart.images.decode import DecodeRecipe, decode
@@ -53,6 +53,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     at = tmp_path_factory.mktemp("exporting")
     draw(at, LABELS)
     return train(at, "--output", "sigmoid", "--standardise")
+
+
+@pytest.fixture(scope="module")
+def exported(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """That RUN for OpenVINO."""
+    return hs.export(made, "openvino", out=tmp_path_factory.mktemp("exported"))[0]
 
 
 @pytest.fixture
@@ -91,14 +97,12 @@ def says_the_same(folder: Path, run: hs.Run, tmp_path: Path, tolerance: float) -
         np.testing.assert_allclose(found[batch], run.probabilities(pixels), atol=tolerance)
 
 
-def test_an_export_for_openvino_has_all_classes_and_its_labels_inside(run, tmp_path):
+def test_an_export_for_openvino_has_all_classes_and_its_labels_inside(run, exported, tmp_path):
     import openvino
 
-    (done,) = hs.export(run, "openvino", out=tmp_path)
-    folder = tmp_path / "openvino"
+    done, folder = exported, Path(exported.folder)
     assert sorted(os.listdir(folder)) == ["export.json", "labels.txt", "model.bin", "model.xml", "use.py"]
-    assert os.listdir(tmp_path) == ["openvino"]
-    assert done.folder == str(folder)
+    assert os.listdir(folder.parent) == ["openvino"]
     assert done.bytes == sum((folder / name).stat().st_size for name in ("model.bin", "model.xml"))
     assert done.compared.shown == "validation pictures"
     assert done.compared.largest_difference <= 1e-4
@@ -110,19 +114,17 @@ def test_an_export_for_openvino_has_all_classes_and_its_labels_inside(run, tmp_p
     says_the_same(folder, run, tmp_path, 1e-4)
 
 
-def test_use_py_says_what_the_run_says_of_picture_files(run, made, tmp_path):
-    hs.export(run, "openvino", out=tmp_path)
+def test_use_py_says_what_the_run_says_of_picture_files(run, made, exported):
     pictures = sorted((made.parent / "data").rglob("*1.jpg"))
     expected = run.predict(pictures)
-    found = used(tmp_path / "openvino", *pictures)
+    found = used(Path(exported.folder), *pictures)
     assert [label for label, _ in found] == [one.label for one in expected]
     assert max(abs(p - one.probability) for (_, p), one in zip(found, expected, strict=True)) < 0.02
 
 
-def test_half_precision_is_half_the_size_and_says_nearly_the_same(run, tmp_path):
-    whole = hs.export(run, "openvino", out=tmp_path)[0]
+def test_half_precision_is_half_the_size_and_says_nearly_the_same(run, exported, tmp_path):
     half = hs.export(run, "openvino", out=tmp_path, precision="f16")[0]
-    assert half.bytes < 0.75 * whole.bytes
+    assert half.bytes < 0.75 * exported.bytes
     assert half.compared.largest_difference <= half.compared.tolerance
     says_the_same(tmp_path / "openvino-f16", run, tmp_path, 2e-2)
 
