@@ -201,7 +201,7 @@ class _Maker:
         with kept_quiet(self._work / "log.txt"):
             self._source = self._source or Source(self._run, self._work)
             if form.name == "saved_model":
-                self._source.write_saved_model(file)
+                shutil.copytree(self._source.saved_model, file)
             elif form.name == "onnx":
                 from headstart.exporting.of_onnx import write_onnx
 

@@ -19,7 +19,7 @@ def write_onnx(saved_model: Path, file: Path, precision: ExportPrecision, labels
     """Write an ONNX model with one input, `pixels`, and one output, `probabilities`.
 
     Args:
-        saved_model: see `Source.write_saved_model`.
+        saved_model: see `Source.saved_model`.
         file: where to.
         precision: f16 is of the weights: they are widened when a session is made, and computed with in f32.
         labels: what is known of it, texts by name, kept as its metadata.

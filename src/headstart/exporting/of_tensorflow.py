@@ -45,18 +45,18 @@ class Source:
 
     @cached_property
     def saved_model(self) -> Path:
-        """The whole classifier as a folder; see `write_saved_model`."""
+        """The whole classifier as a folder.
+
+        It has three endpoints, each also a signature. `serve`: uint8 `pixels` `(n, height, width, 3)` to float32
+        `probabilities` `(n, classes)`. `serve_files`: the bytes of JPEG, PNG or GIF `files`, a string tensor `(n,)`, to
+        the same; they are cut and resized as headstart does, but not turned as EXIF says. `labels`: the classes, a
+        string tensor.
+        """
         folder = self._folder / "saved_model"
-        self.write_saved_model(folder)
+        self._write_saved_model(folder)
         return folder
 
-    def write_saved_model(self, folder: Path) -> None:
-        """Write a SavedModel with three endpoints, each also a signature.
-
-        `serve`: uint8 `pixels` `(n, height, width, 3)` to float32 `probabilities` `(n, classes)`. `serve_files`: the
-        bytes of JPEG, PNG or GIF `files`, a string tensor `(n,)`, to the same; they are cut and resized as
-        headstart does, but not turned as EXIF says. `labels`: the classes, a string tensor.
-        """
+    def _write_saved_model(self, folder: Path) -> None:
         import tensorflow as tf
 
         model = self._run.model
@@ -97,7 +97,7 @@ class Source:
         return True
 
     def write_corrected(self, folder: Path, correction: Correction) -> None:
-        """Write a SavedModel as `serve` of `write_saved_model`, with corrected features.
+        """Write a SavedModel with `serve` as that of `saved_model`, with corrected features.
 
         Raises:
             IndexError: if there is no vector of features.
