@@ -205,7 +205,7 @@ class _Maker:
             elif form.name == "onnx":
                 from headstart.exporting.of_onnx import write_onnx
 
-                write_onnx(self._source.saved_model, file, self._precision, labels)
+                write_onnx(self._source.for_converters, file, self._precision, labels)
             else:
                 from headstart.exporting.of_litert import write_litert
 

@@ -50,10 +50,10 @@ def write_litert(
 
 def _converted(source: Source, folder: Path, precision: ExportPrecision, calibration: np.ndarray | None) -> bytes:
     if precision == "f32" or calibration is None:
-        return _convert(source.saved_model, precision, None)
+        return _convert(source.for_converters, precision, None)
     features, corrected = folder / "features", folder / "corrected"
     if not source.write_features(features):
-        return _convert(source.saved_model, precision, calibration)
+        return _convert(source.for_converters, precision, calibration)
     found = _run(_convert(features, precision, calibration), calibration)
     source.write_corrected(corrected, match(found, source.features(calibration)))
     return _convert(corrected, precision, calibration)

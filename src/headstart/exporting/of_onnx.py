@@ -13,13 +13,14 @@ from headstart.exporting.formats import ExportPrecision
 from headstart.exporting.of_tensorflow import SIGNATURE
 from headstart.exporting.quietly import run_module
 from headstart.exporting.rounding import LEAST_HALVED, in_f16
+from headstart.run_files import first_line
 
 
 def write_onnx(saved_model: Path, file: Path, precision: ExportPrecision, labels: Mapping[str, str]) -> None:
     """Write an ONNX model with one input, `pixels`, and one output, `probabilities`.
 
     Args:
-        saved_model: see `Source.saved_model`.
+        saved_model: see `Source.for_converters`.
         file: where to.
         precision: f16 is of the weights: they are widened when a session is made, and computed with in f32.
         labels: what is known of it, texts by name, kept as its metadata.
@@ -40,7 +41,10 @@ def write_onnx(saved_model: Path, file: Path, precision: ExportPrecision, labels
     if precision == "f16":
         _halve(model)
     onnx.helper.set_model_props(model, dict(labels))
-    onnx.checker.check_model(model)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise HeadstartError(f"tf2onnx does not convert this network: {first_line(error)}") from None
     onnx.save(model, file)
 
 

@@ -1,5 +1,6 @@
 """A RUN as a SavedModel, from which TensorFlow's and ONNX's converters go on: traced once, whatever is made of it."""
 
+import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from headstart.loading import load_keras
 
 SIGNATURE = "serve"
 """The endpoint that takes pixels."""
+
+_COMPILED = "_XlaMustCompile"
 
 _HEAD = ("unit", "landmarks", "classifier", "head_dense", "head_dropout")
 """How the layers of a head are called that follow from a vector, see `headstart.models.heads`."""
@@ -56,6 +59,14 @@ class Source:
         self._write_saved_model(folder)
         return folder
 
+    @cached_property
+    def for_converters(self) -> Path:
+        """The same in a form that converters can take apart."""
+        folder = self._folder / "for_converters"
+        shutil.copytree(self.saved_model, folder)
+        _open_up(folder)
+        return folder
+
     def _write_saved_model(self, folder: Path) -> None:
         import tensorflow as tf
 
@@ -94,6 +105,7 @@ class Source:
             [self._pixels()],
         )
         archive.write_out(str(folder), verbose=False)
+        _open_up(folder)
         return True
 
     def write_corrected(self, folder: Path, correction: Correction) -> None:
@@ -117,6 +129,7 @@ class Source:
         archive = self._archive()
         archive.add_endpoint(SIGNATURE, serve, [self._pixels()])
         archive.write_out(str(folder), verbose=False)
+        _open_up(folder)
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         """What the head takes, float32 `(n, width)`, in f32."""
@@ -161,6 +174,23 @@ class Source:
         blocks = there // block
         picture = tf.image.resize(picture[: blocks[0] * block, : blocks[1] * block], blocks, "area")
         return tf.saturate_cast(tf.round(tf.image.resize(picture, wanted)), tf.uint8)
+
+
+def _open_up(folder: Path) -> None:
+    """Let converters see into what Keras has XLA compile, which is grouped convolutions, as those of ConvNeXt.
+
+    Such functions are never inlined, and neither tf2onnx nor LiteRT has an operation for a call. TensorFlow itself
+    needs XLA for them on processors, so the SavedModel for users is left as it is.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    file = folder / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for function in model.meta_graphs[0].graph_def.library.function:
+        for attributes in (function.attr, *(node.attr for node in function.node_def)):
+            if _COMPILED in attributes:
+                del attributes[_COMPILED]
+    file.write_bytes(model.SerializeToString())
 
 
 def _of_all_classes(probabilities: Any) -> Any:
