@@ -146,9 +146,7 @@ class Source:
     def _archive(self) -> Any:
         import keras
 
-        archive = keras.export.ExportArchive()
-        archive.track(self._run.model)
-        return archive
+        return keras.export.ExportArchive()
 
     def _pixels(self) -> Any:
         import tensorflow as tf
