@@ -42,7 +42,9 @@ def write_litert(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             file.write_bytes(_converted(source, work, precision, calibration))
-    except (RuntimeError, ValueError) as error:  # the converter's
+    except OSError:
+        raise
+    except Exception as error:  # the converter has exceptions of its own
         raise HeadstartError(f"TensorFlow's converter does not convert this network: {first_line(error)}") from None
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(zipfile.ZipInfo(LABELS), labels)
