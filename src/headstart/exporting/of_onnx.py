@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from headstart.errors import HeadstartError
 from headstart.exporting.formats import ExportPrecision
 from headstart.exporting.of_tensorflow import SIGNATURE
@@ -38,6 +40,7 @@ def write_onnx(saved_model: Path, file: Path, precision: ExportPrecision, labels
     (batch,) = (model.graph.input[0].type.tensor_type.shape.dim[0],)
     batch.dim_param = "n"
     model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "n"
+    _spell_out_erfc(model.graph)
     if precision == "f16":
         _halve(model)
     onnx.helper.set_model_props(model, dict(labels))
@@ -46,6 +49,23 @@ def write_onnx(saved_model: Path, file: Path, precision: ExportPrecision, labels
     except onnx.checker.ValidationError as error:
         raise HeadstartError(f"tf2onnx does not convert this network: {first_line(error)}") from None
     onnx.save(model, file)
+
+
+def _spell_out_erfc(graph: Any) -> None:
+    """Write `1 - erf(x)` for TensorFlow's `erfc(x)`, of which GELU is made; tf2onnx leaves it as it is."""
+    from onnx import helper, numpy_helper
+
+    one = "one_of_erfc"
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        graph.node.append(node)
+        if node.op_type == "Erfc":
+            given, wanted = graph.node[-1], node.output[0]
+            given.op_type, given.output[0] = "Erf", f"{wanted}_erf"
+            graph.node.append(helper.make_node("Sub", [one, given.output[0]], [wanted]))
+    if any(one in node.input for node in graph.node):
+        graph.initializer.append(numpy_helper.from_array(np.float32(1), one))
 
 
 def _halve(model: Any) -> None:
