@@ -39,6 +39,7 @@ FLOORS = [
     "pipeline",
     "beginning",
     "folds",
+    "exporting",
     "feature_files",
     "boards",
     "serving",

@@ -19,6 +19,8 @@ from headstart.workplace import check_folder, unfinished
 
 if TYPE_CHECKING:
     from headstart.explaining.explain import Explanation, MethodName
+    from headstart.exporting.export import Exported as ExportedModel
+    from headstart.exporting.formats import ExportPrecision, FormatName
     from headstart.feature_files.export import Exported
     from headstart.folds import CrossValidation
 
@@ -177,6 +179,43 @@ def export_features(
     from headstart.feature_files.export import export
 
     return export(os.fspath(data), out, run, choices, force, progress)
+
+
+def export(
+    run: str | os.PathLike[str] | Run,
+    formats: "FormatName | Sequence[FormatName]",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    precision: "ExportPrecision" = "f32",
+    data: str | os.PathLike[str] | None = None,
+    max_drop: float = 1.5,
+    force: bool = False,
+    progress: bool = True,
+) -> "list[ExportedModel]":
+    """Write a RUN in formats that others use; see `docs/export.md`.
+
+    Each is loaded again in a new process by its own runtime and compared with the RUN before it gets its name.
+
+    Args:
+        run: the RUN, or its folder.
+        formats: one or several of `keras`, `saved_model`, `onnx`, `openvino` and `litert`.
+        out: where each gets a folder of its own; None for `export` in the RUN.
+        precision: of the weights: `f32`, `f16`, or `int8`, which is calibrated on training pictures.
+        data: where the pictures of the RUN are now; None for where they were in training.
+        max_drop: percentage points of accuracy on the validation pictures that int8 may cost.
+        force: whether exports that are there are replaced.
+        progress: whether to draw progress bars on a terminal.
+
+    Raises:
+        InputError: if anything that was given cannot be used, or int8 costs more than it may.
+        MissingExtraError: if what writes a format is not installed.
+        HeadstartError: if a network cannot be converted, or an export says something else than the RUN.
+    """
+    from headstart.exporting.export import export as write
+
+    opened = run if isinstance(run, Run) else Run(run)
+    names = [formats] if isinstance(formats, str) else list(formats)
+    return write(opened, names, out, precision, None if data is None else os.fspath(data), max_drop, force, progress)
 
 
 def load(run: str | os.PathLike[str]) -> Run:

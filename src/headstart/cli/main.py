@@ -15,7 +15,7 @@ from headstart.errors import HeadstartError
 from headstart.texts import printable
 
 _COMMANDS = (
-    *("audit", "backbones", "cache", "compare", "demo", "evaluate", "explain", "export-features"),
+    *("audit", "backbones", "cache", "compare", "demo", "evaluate", "explain", "export", "export-features"),
     *("layers", "predict", "report", "serve", "tensorboard", "train"),
 )
 """Each is a function of that name in a file of that name, with _ for -, and imported when it is called."""

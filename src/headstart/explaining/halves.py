@@ -1,6 +1,6 @@
 """A RUN's two halves for OpenVINO as one graph, cut where a picture has become a map and is about to be averaged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,13 @@ def load_halves(run: Run, pictures: int) -> Halves | None:
         return None
     pixels, logits, frontier = joined
     openvino = load_openvino()
-    pooled = _pooling(logits)
+    pooled = pooling(logits)
     if pooled is not None:
         given = pooled.input_value(0)
-        cut = _cut_off(pooled.output(0))
+        cut = cut_off(pooled.output(0))
     elif frontier is not None:
         given = frontier
-        cut = _cut_off(frontier)
+        cut = cut_off(frontier)
     else:
         whole = openvino.Model([logits], pixels, "whole")
         return Halves(None, OpenVINORuntime(whole, run.precision), "the picture")
@@ -98,19 +98,34 @@ def load_halves(run: Run, pictures: int) -> Halves | None:
 
 def _join(files: list[Path]) -> tuple[list[Any], Any, Any] | None:
     """The inputs of the network, what its softmax takes, and the one map that crosses the frontier, if any."""
-    core = load_openvino().Core()
-    *frozen, last = [core.read_model(file) for file in files]
-    logits = _before_activation(last.outputs[0].get_node().input_value(0))
+    parameters, output, crossing = join_halves(files)
+    logits = _before_activation(output)
     if logits is None:
         return None
+    is_map = len(crossing) == 1 and len(crossing[0].get_partial_shape()) == _MAP
+    return parameters, logits, crossing[0] if is_map else None
+
+
+def join_halves(files: Sequence[Path]) -> tuple[list[Any], Any, list[Any]]:
+    """The halves of a RUN's network as one graph of OpenVINO's.
+
+    Args:
+        files: what `Run.runtime_files` gives, at least one.
+
+    Returns:
+        The graph's parameters, the probabilities, and what crosses the frontier, of which there is nothing where
+        everything was trained.
+    """
+    core = load_openvino().Core()
+    *frozen, last = [core.read_model(file) for file in files]
+    output = last.get_results()[0].input_value(0)
     if not frozen:
-        return last.get_parameters(), logits, None
+        return last.get_parameters(), output, []
     (first,) = frozen
     crossing = [result.input_value(0) for result in first.get_results()]
     for given, parameter in zip(crossing, last.get_parameters(), strict=True):
-        _hand_over(parameter.output(0), given)
-    is_map = len(crossing) == 1 and len(crossing[0].get_partial_shape()) == _MAP
-    return first.get_parameters(), logits, crossing[0] if is_map else None
+        hand_over(parameter.output(0), given)
+    return first.get_parameters(), output, crossing
 
 
 def _before_activation(output: Any) -> Any | None:
@@ -121,7 +136,7 @@ def _before_activation(output: Any) -> Any | None:
     return node.input_value(0) if node.get_type_name() in ("Softmax", "Sigmoid") else None
 
 
-def _pooling(output: Any) -> Any | None:
+def pooling(output: Any) -> Any | None:
     """The operation nearest to an output that averages a map to a vector and that no way from the inputs avoids."""
     for node in _above(output.get_node()):
         if node.get_type_name() != "ReduceMean" or len(node.input_value(0).get_partial_shape()) != _MAP:
@@ -157,14 +172,15 @@ def _above(node: Any, without: Any = None) -> Iterator[Any]:
                 waiting.append(value.get_node())
 
 
-def _cut_off(output: Any) -> Any:
+def cut_off(output: Any) -> Any:
     """Let what follows from an output follow from an input of its own, which is returned."""
     shape, kind = output.get_partial_shape(), output.get_element_type()
     parameter = load_openvino().op.Parameter(kind, shape)
-    _hand_over(output, parameter.output(0))
+    hand_over(output, parameter.output(0))
     return parameter
 
 
-def _hand_over(output: Any, other: Any) -> None:
+def hand_over(output: Any, other: Any) -> None:
+    """Let what follows from an output follow from another one."""
     for target in output.get_target_inputs():
         target.replace_source_output(other)
