@@ -47,6 +47,12 @@ class Source:
         self.size = (run.decode_recipe.height, run.decode_recipe.width)
 
     @cached_property
+    def _model(self) -> Any:
+        from headstart.exporting.depthwise import with_depthwise
+
+        return with_depthwise(self._run.model)
+
+    @cached_property
     def saved_model(self) -> Path:
         """The whole classifier as a folder.
 
@@ -70,7 +76,7 @@ class Source:
     def _write_saved_model(self, folder: Path) -> None:
         import tensorflow as tf
 
-        model = self._run.model
+        model = self._model
 
         def serve(pixels: Any) -> dict[str, Any]:
             return {"probabilities": _of_all_classes(model(tf.cast(pixels, tf.float32), training=False))}
@@ -97,7 +103,7 @@ class Source:
         head = self._head()
         if not head:
             return False
-        backbone = keras.Model(self._run.model.input, head[0].input)
+        backbone = keras.Model(self._model.input, head[0].input)
         archive = self._archive()
         archive.add_endpoint(
             SIGNATURE,
@@ -118,7 +124,7 @@ class Source:
         import tensorflow as tf
 
         head = self._head()
-        backbone = keras.Model(self._run.model.input, head[0].input)
+        backbone = keras.Model(self._model.input, head[0].input)
 
         def serve(pixels: Any) -> dict[str, Any]:
             x = backbone(tf.cast(pixels, tf.float32), training=False) * correction.scale + correction.shift
@@ -135,12 +141,12 @@ class Source:
         """What the head takes, float32 `(n, width)`, in f32."""
         import keras
 
-        backbone = keras.Model(self._run.model.input, self._head()[0].input)
+        backbone = keras.Model(self._model.input, self._head()[0].input)
         return np.asarray(backbone.predict(pixels, batch_size=16, verbose=0))
 
     def _head(self) -> list[Any]:
         """The layers of the head behind the vector that it takes; none where there is no such vector."""
-        layers = [layer for layer in self._run.model.layers if layer.name.startswith(_HEAD)]
+        layers = [layer for layer in self._model.layers if layer.name.startswith(_HEAD)]
         return layers if layers and len(layers[0].input.shape) == 2 else []
 
     def _archive(self) -> Any:
@@ -175,7 +181,7 @@ class Source:
 
 
 def _open_up(folder: Path) -> None:
-    """Let converters see into what Keras has XLA compile, which is grouped convolutions, as those of ConvNeXt.
+    """Let converters see into what Keras has XLA compile, which is grouped convolutions.
 
     Such functions are never inlined, and neither tf2onnx nor LiteRT has an operation for a call. TensorFlow itself
     needs XLA for them on processors, so the SavedModel for users is left as it is.
