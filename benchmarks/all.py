@@ -41,6 +41,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "predict_one": (["predict_one.py", "--rounds", "7"], ["predict_one.py", "--rounds", "1"]),
     "scaling": (["scaling.py", "--counts", "1000,3000,10000"], ["scaling.py", *SMALL]),
     "memory": (["memory.py", "--counts", "1000,10000"], ["memory.py", *SMALL]),
+    "serving": (["serving.py"], ["serving.py", "--seconds", "3", "--backbone", "nano"]),
     "incremental": (["incremental.py"], ["incremental.py", "--pictures", "100", "--rounds", "1"]),
 }
 

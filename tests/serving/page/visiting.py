@@ -86,7 +86,16 @@ def transfer(page: Any, *names: str) -> Any:
 
 
 def texts(page: Any, selector: str) -> list[str]:
-    return [" ".join(text.split()) for text in page.locator(selector).all_inner_texts()]
+    """The text of each, also where it is off the screen, so that the browser has not laid it out."""
+    found = page.locator(selector).evaluate_all(
+        """all => all.map(one => {
+            const nodes = document.createTreeWalker(one, NodeFilter.SHOW_TEXT);
+            const words = [];
+            while (nodes.nextNode()) words.push(nodes.currentNode.data);
+            return words.join(" ");
+        })"""
+    )
+    return [" ".join(text.split()) for text in found]
 
 
 def table(text: str) -> list[list[str]]:
