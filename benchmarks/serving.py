@@ -335,7 +335,7 @@ def main() -> None:
     options.add_argument("--backbone", default="mobilenet_v2", help="Of the RUN that is made.")
     options.add_argument("--weights", default="none")
     options.add_argument("--seconds", type=float, default=60)
-    options.add_argument("--connections", type=int, default=16)
+    options.add_argument("--connections", type=int, default=31)
     options.add_argument("--pictures", type=int, default=500, help="How many different ones are sent.")
     options.add_argument("--starts", type=int, default=5)
     options.add_argument("--form", action="store_true", help="Send forms rather than pictures as they are.")
