@@ -216,7 +216,7 @@ class Server:
         assert self.process.stdout is not None
         self.said: list[str] = []
         threading.Thread(target=self._listen, daemon=True).start()
-        self.port = int(self.process.stdout.readline().partition("; ")[0].rpartition(":")[2])
+        self.port = int(self.process.stdout.readline().partition(" until")[0].rpartition(":")[2])
         send(self.port, _request("/api/predict?heatmap=true", _SEEDS[0]), 20.0)  # what is loaded once is loaded now
         self.before = len(self.opened())
         self.written = self._written()

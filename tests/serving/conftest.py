@@ -118,7 +118,7 @@ class Process:
         self.pid = self._process.pid
         assert self._process.stdout is not None
         self.said = self._process.stdout.readline()
-        found = re.search(r":(\d+);", self.said)
+        found = re.search(r":(\d+) until", self.said)
         assert found, self._process.communicate()[1]
         self.port = int(found[1])
 

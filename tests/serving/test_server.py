@@ -56,7 +56,7 @@ def connect(port: int) -> socket.socket:
 
 def test_a_process_serves_without_keras_and_ends_well_and_logs_nothing(start, run_folder):
     server = start(run_folder, f"other={run_folder}")
-    assert server.said == f"Serving colours, other at http://127.0.0.1:{server.port}; Ctrl-C ends it.\n"
+    assert server.said == f"Serving colours, other at http://127.0.0.1:{server.port} until Ctrl-C.\n"
     with connect(server.port) as line:
         for hue in range(3):
             line.sendall(request(picture(hue)))

@@ -88,7 +88,7 @@ def serve(
             click.echo(f"Warning: anybody who reaches {host} may ask; --token lets in only who knows it.", err=True)
 
         def started() -> None:
-            say("Serving {} at [bold]{}[/]; Ctrl-C ends it.", ", ".join(models), address_of(listening))
+            say("Serving {} at [bold]{}[/] until Ctrl-C.", ", ".join(models), address_of(listening))
 
         limits = Limits(max_body, max_pixels, max_pictures, queue, timeout)
         serve(listening, models, limits, Access(token or "", names, log_requests), started)

@@ -78,4 +78,4 @@ def _report(boards: "Sequence[Board]", address: str | None, as_json: bool) -> No
         for board in boards:
             say("Written to [bold]{}[/].", board.logs[0])
     else:
-        say("TensorBoard is at [bold]{}[/]; Ctrl-C ends it.", address)
+        say("TensorBoard is at [bold]{}[/] until Ctrl-C.", address)
