@@ -160,12 +160,11 @@ class Source:
         return tf.TensorSpec((None, *self.size, 3), tf.uint8, name="pixels")
 
     def _decode(self, data: Any) -> Any:
-        """As `headstart.images.decode` does, but for the first step of scaling down large JPEGs."""
+        """As `headstart.images.decode` does."""
         import tensorflow as tf
 
-        # Which reads PNG and GIF, too; with the exact way back from frequencies, which is not TensorFlow's usual one.
-        picture = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
         wanted = tf.constant(self.size)
+        picture = self._scaled_down(data, wanted)
         there = tf.shape(picture)[:2]
         if self._run.decode_recipe.fit == "crop":
             scale = tf.reduce_min(tf.cast(there, tf.float32) / tf.cast(wanted, tf.float32))
@@ -179,6 +178,21 @@ class Source:
         picture = tf.image.resize(picture[: blocks[0] * block, : blocks[1] * block], blocks, "area")
         return tf.saturate_cast(tf.round(tf.image.resize(picture, wanted)), tf.uint8)
 
+    def _scaled_down(self, data: Any, wanted: Any) -> Any:
+        """All of a picture; a JPEG that is at least twice too large is scaled down while it is decoded."""
+        import tensorflow as tf
+
+        def decoded(ratio: int) -> Any:
+            # Which reads PNG and GIF, too; with the exact way back from frequencies, not TensorFlow's usual one.
+            return tf.io.decode_jpeg(data, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
+
+        def step() -> Any:
+            scale = tf.reduce_min(tf.image.extract_jpeg_shape(data)[:2] // wanted)
+            return tf.reduce_sum(tf.cast(scale >= tf.constant([2, 4, 8]), tf.int32))
+
+        number = tf.cond(tf.io.is_jpeg(data), step, lambda: tf.constant(0))
+        return tf.switch_case(number, [lambda ratio=ratio: decoded(ratio) for ratio in (1, 2, 4, 8)])
+
 
 def _open_up(folder: Path) -> None:
     """Let converters see into what Keras has XLA compile, which is grouped convolutions.
@@ -190,7 +204,8 @@ def _open_up(folder: Path) -> None:
 
     file = folder / "saved_model.pb"
     model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    for function in model.meta_graphs[0].graph_def.library.function:
+    held = {field.name: value for field, value in model.meta_graphs[0].graph_def.ListFields()}
+    for function in held["library"].function:
         for attributes in (function.attr, *(node.attr for node in function.node_def)):
             if _COMPILED in attributes:
                 del attributes[_COMPILED]
