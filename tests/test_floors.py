@@ -29,6 +29,7 @@ FLOORS = [
     "run_files",
     "answers",
     "bundle",
+    "cluster",
     "records",
     "explaining",
     "submission",
