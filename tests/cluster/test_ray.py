@@ -69,6 +69,7 @@ def test_a_cluster_and_a_process_warm_each_other(pictures, engine, elsewhere, tm
     assert (after.extracted, after.reused) == (3, 24)
 
 
+@pytest.mark.slow
 def test_a_training_on_a_cluster_has_the_figures_of_one_without(pictures, engine, elsewhere, tmp_path):
     data = pictures(red=30, green=30)
     choices = {"backbone": "nano", "image_size": 64, "strategy": "head", "head": "linear", "progress": False}
@@ -84,6 +85,7 @@ def test_a_training_on_a_cluster_has_the_figures_of_one_without(pictures, engine
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_predictions_come_in_the_order_of_the_pictures(pictures, engine, tmp_path):
     data = pictures(red=30, green=30)
     run = hs.train(
@@ -101,6 +103,7 @@ def test_predictions_come_in_the_order_of_the_pictures(pictures, engine, tmp_pat
         assert one == pytest.approx(other, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_damaged_rows_are_computed_again(pictures, engine, tmp_path, store, caplog):
     data = pictures(red=12, green=12)
     before, _ = features(data, tmp_path / "a.npz", engine=engine)
@@ -115,6 +118,7 @@ def test_damaged_rows_are_computed_again(pictures, engine, tmp_path, store, capl
     assert "damaged" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_comparison_by_a_cluster_has_the_rows_of_one_without(pictures, engine, elsewhere):
     data = pictures(red=40, green=40)
     choices = {"backbones": ["nano@48", "nano@64"], "progress": False}
@@ -128,6 +132,7 @@ def test_a_comparison_by_a_cluster_has_the_rows_of_one_without(pictures, engine,
     assert together.extracted == alone.extracted > 0
 
 
+@pytest.mark.slow
 def test_names_that_are_no_text_are_read_by_workers_too(pictures, engine, elsewhere, tmp_path):
     data = pictures(red=6, green=6)
     first = data / "red" / "000.png"

@@ -6,7 +6,9 @@ Scheduling, back-pressure and the retries of parts are those of Ray Data.
 import logging
 import os
 import pickle
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from math import ceil
 from typing import Any
 
@@ -14,7 +16,7 @@ from headstart.cluster.worker import ERROR, PATH, Columns, Part
 from headstart.errors import HeadstartError, InputError, MissingExtraError
 from headstart.features.extract import in_batches
 from headstart.features.runtime import BATCH
-from headstart.loading import is_installed
+from headstart.loading import is_installed, without_stderr
 from headstart.threads import cores
 
 _LARGEST_PART = 4 * BATCH
@@ -90,15 +92,17 @@ class Cluster:
         if self._is_ours:
             import ray
 
-            ray.shutdown()
+            with redirect_stdout(sys.stderr):  # where it says what it has gathered of its news
+                ray.shutdown()
             self._is_ours = False
 
     @staticmethod
     def _watched(done: Any) -> Iterator[Columns]:
         import ray.exceptions
 
+        parts = iter(done.iter_batches(batch_size=None, prefetch_batches=0))
         try:
-            for columns in done.iter_batches(batch_size=None, prefetch_batches=0):
+            while (columns := _next(parts)) is not None:
                 if error := next(filter(None, columns[ERROR]), None):
                     raise pickle.loads(error)
                 yield columns
@@ -111,6 +115,7 @@ class Cluster:
     def _connect(self) -> None:
         import ray
         import ray.data
+        import ray.exceptions
 
         if ray.is_initialized():
             return
@@ -121,11 +126,12 @@ class Cluster:
         where = self._address or os.environ.get("RAY_ADDRESS") or "local"
         ours: dict[str, Any] = {"include_dashboard": False, "num_cpus": cores()} if where == "local" else {}
         try:
-            ray.init(where, log_to_driver=False, logging_level=logging.ERROR, **ours)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            with without_stderr():
+                ray.init(where, log_to_driver=False, logging_level=logging.ERROR, **ours)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise InputError(
-                f"there is no Ray cluster at {where}: {_first_line(error)} Give its --address, or leave it out for one "
-                "on this machine."
+                f"there is no Ray cluster at {where} that lets this process in: {_first_line(error)} Give its "
+                "--address, and RAY_AUTH_MODE=token if it wants a token; or leave both out for one on this machine."
             ) from error
         self._is_ours = True
 
@@ -140,6 +146,12 @@ class Cluster:
             raise InputError(f"the Ray cluster has no {'GPU' if on_gpus else 'core'} to work on. Add machines that do.")
         workers = min(self._workers or places, places)
         return workers, max(1, cpus // gpus) if on_gpus else 1
+
+
+def _next(parts: Iterator[Columns]) -> Columns | None:
+    """The next part; meanwhile Ray's news, as of workers that are lost, go to stderr: stdout is for answers."""
+    with redirect_stdout(sys.stderr):
+        return next(parts, None)
 
 
 def _first_line(error: BaseException) -> str:
