@@ -259,8 +259,8 @@ class _Maker:
             raise DataError(f"none of the validation pictures of {self._run.path} is where it was. Give --data.")
 
     def _calibration(self) -> np.ndarray | None:
-        """Pixels of pictures that the RUN has learned from, evenly over all of them; None in f32, or for too few."""
-        if self._precision == "f32" or self._kept is not None:
+        """Pixels of pictures that the RUN has learned from, evenly over all; for int8 alone, None for too few."""
+        if self._precision != "int8" or self._kept is not None:
             return self._kept
         found = spread(find_on(self._run, "train", self._data), CALIBRATION)
         if len(found) < _LEAST_CALIBRATION:
