@@ -5,7 +5,7 @@ import pytest
 
 from headstart.exporting.rounding import least_halved
 
-WIDTH, HIDDEN, CLASSES = 64, 96, 2  # so that what is not the first layer is less than a twentieth
+WIDTH, HIDDEN, CLASSES = 64, 96, 2  # so that what is not the first layer is less than a tenth
 SIZES = {"first": WIDTH * HIDDEN, "bias": HIDDEN, "last": HIDDEN * CLASSES}
 
 
@@ -13,25 +13,25 @@ SIZES = {"first": WIDTH * HIDDEN, "bias": HIDDEN, "last": HIDDEN * CLASSES}
     ("sizes", "expected"),
     [
         ([1000], 1000),
-        ([1, 49, 950], 950),  # 50 of 1000 are a twentieth
-        ([2, 49, 949], 49),
+        ([1, 99, 900], 900),  # 100 of 1000 are a tenth
+        ([2, 99, 899], 99),
         ([10] * 20, 10),  # of the same size all or none
         ([1, 1, 98], 98),
         ([], 1),
     ],
 )
-def test_what_is_left_in_f32_is_a_twentieth_at_most(sizes, expected):
+def test_what_is_left_in_f32_is_a_tenth_at_most(sizes, expected):
     assert least_halved(iter(sizes)) == expected
-    assert sum(size for size in sizes if size < expected) <= 0.05 * sum(sizes)
+    assert sum(size for size in sizes if size < expected) <= 0.1 * sum(sizes)
 
 
-def test_the_size_of_a_file_in_f16_stays_within_a_twentieth_of_half_whatever_the_network():
+def test_the_size_of_a_file_in_f16_stays_within_a_tenth_of_half_whatever_the_network():
     chance = np.random.default_rng(0)
     for _ in range(50):
         sizes = chance.integers(1, 10 ** chance.integers(1, 7), chance.integers(1, 60))
         least = least_halved(sizes)
         halved = sizes[sizes >= least].sum()
-        assert (2 * halved + 4 * (sizes.sum() - halved)) / (4 * sizes.sum()) <= 0.5 + 0.025
+        assert (2 * halved + 4 * (sizes.sum() - halved)) / (4 * sizes.sum()) <= 0.5 * 1.1 + 1e-12
 
 
 @pytest.fixture

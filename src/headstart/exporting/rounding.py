@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_SHARE_IN_F32 = 0.05
+_SHARE_IN_F32 = 0.1
 """Of all the numbers of a network, at most, those that an export in f16 leaves in f32."""
 
 STATISTICS = 300
@@ -53,7 +53,7 @@ def match(found: np.ndarray, wanted: np.ndarray) -> Correction:
 
 
 def least_halved(sizes: Iterable[int]) -> int:
-    """From how many numbers on weights are halved; smaller ones together are a twentieth of all numbers, at most.
+    """From how many numbers on weights are halved; smaller ones together are a tenth of all numbers, at most.
 
     Most weights are small: biases, kernels of depthwise convolutions, first layers, the last layer of a kernel head,
     whose terms nearly cancel. They cost as much accuracy as the others, or more, and are no bytes to speak of.
