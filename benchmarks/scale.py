@@ -54,9 +54,7 @@ def steps(given: argparse.Namespace, data: Path, folder: Path) -> tuple[dict[str
     features: list[Any] = []
     found["frozen part"] = timed(lambda: features.extend(runtime(batch) for batch in batches))
     space = hs_store(folder / "written").space({"benchmark": 1}, {})
-    keys = [
-        [f"{first + row:040x}" for row in range(len(batch))] for first, batch in zip(counter(), batches, strict=False)
-    ]
+    keys = [[f"{ROWS * number + row:040x}" for row in range(len(batch))] for number, batch in enumerate(batches)]
     found["write"] = timed(lambda: [space.append(*row) for row in zip(keys, features, strict=True)])
     found["the command, for each that is reported"] = reported(paths, folder)
     sizes = {"picture": sum(map(len, contents)) / len(paths), "features": space.size() / len(paths)}
