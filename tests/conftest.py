@@ -20,6 +20,23 @@ from tests.browser import chromium
 
 SHARED = Path(os.environ.get("HEADSTART_SHARED", Path(__file__).parents[1].parent / "shared"))
 
+LONGEST = (
+    *("training/test_strategies.py", "cluster/test_losses.py", "cluster/test_ray.py", "test_train.py"),
+    *("training/test_laws_of_training.py", "cli/test_commands.py", "test_kill.py", "test_without_tensorflow.py"),
+    *("boards/test_board.py", "feature_files/test_export.py", "exporting/test_export.py", "test_every_source.py"),
+    *("models/test_cut_laws.py", "test_trust.py", "test_resume.py", "training/test_fit.py", "models/test_nano.py"),
+    *("training/test_standardising.py", "cli/test_compare.py", "test_folds.py", "test_real_data.py"),
+)
+"""Files of tests by the time that they take, from the longest on; the others are quick."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, begin with the longest files: no process is left with one of them when the others are done."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    place = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
+
 
 @pytest.fixture(autouse=True)
 def store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
