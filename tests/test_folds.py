@@ -53,6 +53,7 @@ def test_a_fold_that_is_finished_is_not_trained_again(folder, tmp_path):
 
 def test_on_the_command_line(folder, tmp_path):
     choices = ["--backbone", "mobilenet_0.25", "--weights", "none", "--image-size", "32", "--precision", "f32"]
+    choices += ["--tap", "conv_pw_5_relu"]
     arguments = ["train", str(folder / "data"), "--out", str(tmp_path / "out"), *choices, "--strategy", "head"]
     done = CliRunner().invoke(cli, [*arguments, "--folds", "2", "--test", "0.2"])
     assert done.exit_code == 0, done.output

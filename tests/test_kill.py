@@ -10,17 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import headstart
+from headstart.cli.main import cli
 from headstart.features.extract import BATCH
 from headstart.features.store import Store
 from tests.conftest import make_picture, write_picture
 
-OPTIONS = (
-    *("--backbone", "mobilenet_0.25", "--weights", "none", "--image-size", "64", "--precision", "f32", "--json"),
+OPTIONS = (  # solved from weights in the package, so that no TensorFlow is imported
+    *("--backbone", "nano", "--image-size", "64", "--precision", "f32", "--json"),
     *("--strategy", "head", "--head", "linear"),
 )
+TUNING = (
+    *("--backbone", "mobilenet_0.25", "--weights", "none"),
+    *("--strategy", "finetune", "--augment", "none"),
+)
 PICTURES = 600
+EPOCHS = 8
 
 
 @pytest.fixture(scope="module")
@@ -108,24 +115,23 @@ def test_ctrl_c_is_one_line_and_the_next_run_goes_on(data, tmp_path):
 
 def test_ctrl_c_between_epochs_leaves_a_run_that_can_be_used_and_goes_on(data, tmp_path):
     out = tmp_path / "run"
-    tuning = ("--strategy", "finetune", "--unfreeze", "last:3", "--augment", "none", "--batch-size", 8)
-    process = start(data, out, *tuning, "--epochs", 12, "--patience", 12)
+    last = ("--tap", "conv_pw_5_relu", "--unfreeze", "last:3", "--batch-size", 8)
+    process = start(data, out, *TUNING, *last, "--epochs", EPOCHS, "--patience", EPOCHS)
     while process.poll() is None and not (out / "training" / "finetune.safetensors").exists():
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
     assert (process.returncode, stderr) == (130, "")
     found = json.loads(stdout)
-    assert (found["interrupted"], found["epochs_run"] < 12) == (True, True)
+    assert (found["interrupted"], found["epochs_run"] < EPOCHS) == (True, True)
     assert len(headstart.load(out).predict(data / "blue")) == PICTURES // 2
     history = (out / "history.csv").read_text().splitlines()
     assert len(history) == 1 + found["epochs_run"]
 
-    command = [str(Path(sys.executable).parent / "headstart"), "train", "--resume", str(out), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = CliRunner().invoke(cli, ["train", "--resume", str(out), "--json"])
+    assert (done.exit_code, done.stderr) == (0, "")
     resumed = json.loads(done.stdout)
-    assert (resumed["interrupted"], resumed["epochs_run"], resumed["extracted"]) == (False, 12, 0)
+    assert (resumed["interrupted"], resumed["epochs_run"], resumed["extracted"]) == (False, EPOCHS, 0)
     assert (out / "history.csv").read_text().splitlines()[: len(history)] == history
     assert len(headstart.load(out).predict(data / "blue")) == PICTURES // 2
     assert not (out / "training").exists()
@@ -169,7 +175,7 @@ def test_a_run_on_a_full_disk_is_one_line_and_the_store_keeps_the_rest(data, tmp
 
 def test_a_disk_that_fills_up_while_epochs_run_is_one_line(data, tmp_path, small_disk):
     (small_disk / "filled").write_bytes(bytes(600_000))
-    message = refusal(data, small_disk / "run", "--strategy", "finetune", "--augment", "none", "--epochs", 2)
+    message = refusal(data, small_disk / "run", *TUNING, "--epochs", 2)
     assert message == (
         f"Error: cannot write to {small_disk}/run/checkpoints/finetune: the disk is full. Free some space there; "
         "`headstart train --resume` goes on from the last epoch that was kept.\n"

@@ -21,7 +21,7 @@ from tests.conftest import make_picture, write_picture
 
 SMALL = {
     **{"backbone": "mobilenet_0.25", "weights": "none", "image_size": 32, "precision": "f32", "progress": False},
-    **{"strategy": "head", "head": "linear"},
+    **{"strategy": "head", "head": "linear", "tap": "conv_pw_5_relu"},
 }
 STACK = SMALL | {"head": "dense:16,dropout:0.2", "epochs": 4}
 
@@ -52,8 +52,8 @@ def test_metrics_have_all_that_was_promised(trained):
     assert found["pictures"] == 61
     assert (found["extracted"], found["reused"], found["quarantined"]) == (60, 0, 1)
     assert found["classes"] == ["blue", "green", "red"]
-    assert found["trainable_params"] == 256 * 3 + 3
-    assert found["non_trainable_params"] == 218_544
+    assert found["trainable_params"] == 64 * 3 + 3
+    assert found["non_trainable_params"] == 10_864
     assert found["run"] == str(folder / "run")
     assert found["loss"] > 0
     assert found["seconds"] > 0

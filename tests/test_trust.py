@@ -20,7 +20,7 @@ from tests.conftest import make_picture, write_picture
 
 SMALL = {
     **{"backbone": "mobilenet_0.25", "weights": "none", "image_size": 32, "precision": "f32", "progress": False},
-    **{"strategy": "head", "head": "linear", "val": 0.4},
+    **{"strategy": "head", "head": "linear", "tap": "conv_pw_5_relu", "val": 0.4},
 }
 
 

@@ -18,7 +18,7 @@ from headstart.training.objective import make_objective
 from headstart.training.optimizers import make_optimizer
 from headstart.training.state import Plan, read_state
 
-RECIPE = Recipe(data="x", learning_rate=3e-3, schedule="constant", label_smoothing=0.0)
+RECIPE = Recipe(data="x", learning_rate=1e-2, schedule="constant", label_smoothing=0.0)
 PATIENCE = 3
 
 
