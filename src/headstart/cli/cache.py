@@ -27,12 +27,12 @@ def list_spaces(as_json: bool) -> None:
     store = Store()
     rows = [_row(space) for space in store.spaces()]
     if as_json:
-        print_json({"store": str(store.root), "spaces": rows})
+        print_json({"store": str(store.place), "spaces": rows})
         return
     if rows:
         columns = ("backbone", "weights", "px", "frontier", "runtime", "pictures", "size", "used")
         print_table(None, columns, [_line(row) for row in rows])
-    say("{} spaces in {}", len(rows), store.root)
+    say("{} spaces in {}", len(rows), store.place)
 
 
 def _line(row: dict[str, Any]) -> list[Any]:
