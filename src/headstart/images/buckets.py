@@ -75,7 +75,9 @@ class Trees:
 
     def _ask(self, address: str) -> Stat | None:
         found = look(Address(address))
-        stat = None if found is None or found.is_folder else _stat(found, time.time_ns())
+        if found is not None and found.is_folder:
+            return None
+        stat = None if found is None else _stat(found, time.time_ns())
         with self._lock:
             if len(self._lone) >= _LONE:
                 self._lone.clear()

@@ -49,7 +49,7 @@ def given_path(given: str | os.PathLike[str]) -> Path:
     if scheme := other_scheme(given):
         raise DataError(f"{given} cannot be read: of addresses, s3:// and gs:// can, {scheme}:// cannot. Copy it here.")
     path = as_path(given)
-    if is_address(path):
+    if is_address(given):
         look_anew(path)
     return path
 

@@ -92,7 +92,7 @@ def listing(address: Address, deep: bool = True) -> list[Found]:
 
     try:
         with _translated(address, "be listed"):
-            chosen = FileSelector(_path(address), allow_not_found=True, recursive=deep)
+            chosen = FileSelector(_path(address), recursive=deep)
             infos = _file_system(address).get_file_info(chosen)
     except FileNotFoundError:
         return []
@@ -201,7 +201,7 @@ def _path(address: Address) -> str:
 
 def _file_system(address: Address) -> Any:
     if not address.bucket:
-        raise StorageError(f"{address} names no bucket. Give {address.scheme}://BUCKET/FOLDER.")
+        raise StorageError(f"{address.scheme}:// names no bucket. Give {address.scheme}://BUCKET/FOLDER.")
     return _connect(address.scheme, address.bucket, tuple(os.environ.get(name) for name in _SETTINGS))
 
 
