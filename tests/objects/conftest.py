@@ -51,6 +51,7 @@ class Bucket:
     def _ask(self, method: str, what: str, data: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"{self._server}/{self.name}/{what}", data, method=method)
         request.add_header("Authorization", _SIGNED)
+        request.add_header("Content-Type", "application/octet-stream")
         with urllib.request.urlopen(request) as answer:
             return bytes(answer.read())
 

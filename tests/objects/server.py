@@ -31,6 +31,7 @@ class FakeS3(ThreadingHTTPServer):
     uploads: the parts of multipart uploads that are not done, by their id.
     counts: requests, by what they are.
     fault: says of a request, by method and path, which status it gets instead of an answer; 0 for a broken line.
+    uploaded: bytes of what came in so far.
     seconds_per_piece: how long each 64 KiB of what is uploaded takes.
     """
 
@@ -44,6 +45,7 @@ class FakeS3(ThreadingHTTPServer):
         self.counts: Counter[str] = Counter()
         self.fault: Callable[[str, str], int | None] = lambda method, path: None
         self.seconds_per_piece = 0.0
+        self.uploaded = 0
         self.lock = threading.Lock()
         self.past = 3600.0  # objects are this old when they come, so that nothing waits for a tick of the clock
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -116,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             if not piece:
                 raise ConnectionError("the client is gone")
             left -= len(piece)
+            self.server.uploaded += len(piece)
             yield piece
             if self.command == "PUT" and self.server.seconds_per_piece:
                 time.sleep(self.server.seconds_per_piece)

@@ -167,7 +167,7 @@ def test_what_cannot_be_used_at_all_is_said_in_one_line(bucket, pictures, monkey
         f"{address}/red/000.png": f"{address}/red/000.png is a file, neither a folder nor an archive. {wanted}",
         f"{address}/red": (
             f"no classes in {address}/red: it holds 2 files and no folders. Put the pictures of each class into a "
-            "of its own."
+            "folder of its own."
         ),
         "https://some/pictures": (
             "https://some/pictures cannot be read: of addresses, s3:// and gs:// can, https:// cannot. Copy it here."
