@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.errors import storage_errors
+from headstart.errors import StorageError, storage_errors
 from headstart.features.keys import PICTURE_DIGEST_BYTES
 from headstart.features.shards import ABOUT, STORE_HINT, SUFFIX, Result, Shards, remove_tree, write_atomically
 from headstart.objects.addresses import Address
@@ -75,7 +75,8 @@ class MirroredShards(Shards):
         """Let it count as used now."""
         super().touch()
         if self.last_used() < time.time() - _DAY:
-            write(self._address / USED, b"")
+            with suppress(StorageError):  # a store that is only read is none that is pruned
+                write(self._address / USED, b"")
 
     def size(self) -> int:
         """Bytes of all objects."""

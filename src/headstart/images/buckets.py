@@ -66,6 +66,10 @@ class Trees:
             return self._ask(address) if tree is None else tree.files.get(address)
         return self._lone.get(address)
 
+    def is_known(self, address: str) -> bool:
+        """Whether `stat` answers without a request."""
+        return address in self._lone or self._above(address) is not None
+
     def children(self, address: str) -> list[Found] | None:
         """What is directly in a folder; None where there is none."""
         if address in self._lone or not Address(address).bucket:
@@ -159,5 +163,12 @@ def stat_of(path: str | os.PathLike[str]) -> Stat:
     return found
 
 
+def is_known(path: str | os.PathLike[str]) -> bool:
+    """Whether `stat_of` answers without a request."""
+    return _trees().is_known(_name(path))
+
+
 def _name(path: str | os.PathLike[str]) -> str:
-    return str(Address(path))
+    text = os.fspath(path)
+    _, proper, rest = text.partition("://")
+    return text if proper and not rest.endswith("/") and "//" not in rest else str(Address(text))

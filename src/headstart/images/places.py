@@ -178,10 +178,10 @@ def stat_of(path: str) -> Stat:
 def stats_of(paths: Iterable[str]) -> dict[str, Stat]:
     """What tells whether files have changed, of those that are there; see `stat_of`."""
     paths = list(paths)
-    remote = [path for path in paths if is_address(path)]
-    known = dict(zip(remote, in_order(_stat_if_there, remote, AT_ONCE, AT_ONCE, "stat"), strict=True)) if remote else {}
-    found = ((path, known[path] if path in known else _stat_if_there(path)) for path in paths)
-    return {path: stat for path, stat in found if stat is not None}
+    unlisted = [path for path in paths if is_address(path) and not buckets.is_known(path)]
+    for _ in in_order(_stat_if_there, unlisted, AT_ONCE, AT_ONCE, "stat"):
+        pass  # from now on they are known
+    return {path: stat for path in paths if (stat := _stat_if_there(path)) is not None}
 
 
 def _stat_if_there(path: str) -> Stat | None:

@@ -192,6 +192,7 @@ def _side_folders(root: Path) -> dict[Side, Path]:
 
 
 def _walk_classes(folder: Path, root: Path, side: Side | None) -> Iterator[Picture | Quarantined]:
+    above = os.fspath(root)
     for entry in class_entries(folder):
         if not entry.is_folder:
             yield Quarantined(entry.path, entry.problem or "it is in no class folder")
@@ -200,7 +201,7 @@ def _walk_classes(folder: Path, root: Path, side: Side | None) -> Iterator[Pictu
             if isinstance(item, Quarantined):
                 yield item
             else:
-                name = os.path.relpath(item, root).replace(os.sep, "/")
+                name = os.path.relpath(item, above).replace(os.sep, "/")
                 yield Picture(item, name, entry.name, side)
 
 

@@ -24,7 +24,7 @@ AT_ONCE = 32
 
 _ATTEMPTS = 4  # of each request, ever further apart, some five seconds in all
 _GIVE_UP = timedelta(seconds=20)
-_GONE = re.compile("NO_SUCH_KEY|RESOURCE_NOT_FOUND|NOT_FOUND|Path does not exist")
+_GONE = re.compile("NO_SUCH_KEY|RESOURCE_NOT_FOUND|NOT_FOUND|Path does not exist|No such file")
 _NO_BUCKET = re.compile("NO_SUCH_BUCKET|bucket does not exist", re.IGNORECASE)
 _FORBIDDEN = re.compile("ACCESS_DENIED|PERMISSION_DENIED|Forbidden", re.IGNORECASE)
 _KEYS = re.compile(
@@ -88,17 +88,29 @@ def listing(address: Address, deep: bool = True) -> list[Found]:
     Raises:
         StorageError: if the storage cannot be used, or must not be listed.
     """
-    from pyarrow.fs import FileSelector
-
     try:
         with _translated(address, "be listed"):
-            chosen = FileSelector(_path(address), recursive=deep)
-            infos = _file_system(address).get_file_info(chosen)
+            infos = _infos(address, deep or address.scheme == "gs")
     except FileNotFoundError:
         return []
     except PermissionError:
         raise _denied(address, "listed") from None
-    return list(_listed(address, infos))
+    found = list(_listed(address, infos))
+    return found if deep or address.scheme == "s3" else _directly_in(address, found)
+
+
+def _infos(address: Address, deep: bool) -> list[Any]:
+    file_system = _file_system(address)
+    from pyarrow.fs import FileSelector
+
+    return list(file_system.get_file_info(FileSelector(_path(address), recursive=deep)))
+
+
+def _directly_in(folder: Address, found: Iterable[Found]) -> list[Found]:
+    """What is directly in a folder, of everything in it: from Google's storage the library gives no folders."""
+    beginning = f"{folder}/"
+    named = {item.address.removeprefix(beginning).partition("/")[0]: item for item in found}
+    return [item if item.address == beginning + name else Found(beginning + name, True) for name, item in named.items()]
 
 
 def _listed(folder: Address, infos: Iterable[Any]) -> Iterator[Found]:
@@ -150,6 +162,8 @@ def write(address: Address, data: bytes) -> None:
             stream = _file_system(address).open_output_stream(_path(address))
             stream.write(data)
             stream.close()  # what failed until then makes this fail, and nothing is put together
+    except FileNotFoundError:
+        raise _no_bucket(address) from None
     except PermissionError:
         raise _denied(address, "written") from None
 
@@ -260,8 +274,7 @@ def _translated(address: Address, doing: str) -> Iterator[None]:
     except OSError as error:
         text, scheme = " ".join(str(error).split()), address.scheme
         if _NO_BUCKET.search(text):
-            place = f"{scheme}://{address.bucket}"
-            raise StorageError(f"there is no bucket {place}. Check its name and {_ENDPOINT[scheme]}.") from None
+            raise _no_bucket(address) from None
         if _KEYS.search(text):
             rights = _RIGHTS[scheme]
             raise StorageError(f"{address} cannot {doing}: the keys are not accepted. Check {rights}.") from None
@@ -273,6 +286,11 @@ def _translated(address: Address, doing: str) -> Iterator[None]:
             f"{address} cannot {doing}: {_reason(text)}. Check the network and {_ENDPOINT[scheme]}; the same command "
             "goes on from what was done."
         ) from None
+
+
+def _no_bucket(address: Address) -> StorageError:
+    place, endpoint = f"{address.scheme}://{address.bucket}", _ENDPOINT[address.scheme]
+    return StorageError(f"there is no bucket {place}. Check its name and {endpoint}.")
 
 
 def _denied(address: Address, done: str) -> StorageError:
