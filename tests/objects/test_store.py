@@ -307,7 +307,7 @@ print("done", flush=True)
 """
 
 
-@pytest.mark.parametrize("size", ["one request", "pieces"])
+@pytest.mark.parametrize("size", [pytest.param("one request", marks=pytest.mark.slow), "pieces"])
 def test_a_writer_that_is_killed_while_it_uploads_leaves_nothing_half_written(server, bucket, elsewhere, size):
     width = (1 << 14) if size == "one request" else (1 << 16)
     server.seconds_per_piece = 0.05
