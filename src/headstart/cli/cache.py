@@ -16,7 +16,8 @@ _DAY = 24 * 3600
 def cache() -> None:
     """Look after the store of features.
 
-    It is in HEADSTART_STORE, else in the user's cache folder. Everything in it can be computed again.
+    It is in HEADSTART_STORE, a folder or an address as s3://bucket/store, else in the user's cache folder. Everything
+    in it can be computed again.
     """
 
 
