@@ -17,6 +17,7 @@ FLOORS = [
     "progress",
     "threads",
     "atomic",
+    "objects",
     "specs",
     "recipe",
     "images",

@@ -6,6 +6,8 @@ from headstart.bundle import Run
 from headstart.features.engine import LOCAL, Engine
 from headstart.images.given import listed
 from headstart.loading import load_keras
+from headstart.objects.addresses import is_address
+from headstart.progress import waiting
 from headstart.recipe import Recipe
 
 
@@ -24,7 +26,8 @@ def start(recipe: Recipe, show: bool, trains: bool = True, engine: Engine = LOCA
     """
     early = "keras" not in sys.modules and not recipe.problems()
     # Only Keras knows the names of ImageNet's classes.
-    listing = listed(recipe) if early and not recipe.extend_imagenet else None
+    with waiting("finding the pictures", show and is_address(recipe.data)):
+        listing = listed(recipe) if early and not recipe.extend_imagenet else None
     load_keras("training", trains)
     from headstart.pipeline import train
 

@@ -123,8 +123,9 @@ def train(
     """Train a classifier on DATA and write it to RUN.
 
     DATA holds one folder of pictures for each class, or train and val (or test) folders of such folders; it may be a
-    zip, or a folder with a zip for each class, or a CSV file with columns path, label and perhaps split. What was
-    interrupted goes on when the same command is given again, or with --resume RUN.
+    zip, or a folder with a zip for each class, or a CSV file with columns path, label and perhaps split; or in object
+    storage, as s3://bucket/folder. What was interrupted goes on when the same command is given again, or with --resume
+    RUN.
     """
     import headstart
 
