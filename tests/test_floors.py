@@ -30,6 +30,7 @@ FLOORS = [
     "run_files",
     "answers",
     "bundle",
+    "cluster",
     "records",
     "explaining",
     "submission",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from headstart.auditing.findings import Audit
     from headstart.bundle import Run
+    from headstart.cluster.engine import RayEngine
     from headstart.comparing.comparison import Comparison
     from headstart.errors import HeadstartError, InputError
     from headstart.models.backbones import backbones
@@ -47,6 +48,7 @@ __all__ = [
     "InputError",
     "Parts",
     "Prediction",
+    "RayEngine",
     "Recipe",
     "Run",
     "audit",
@@ -72,6 +74,7 @@ _AT_HOME = {
     "HeadstartError": "errors",
     "InputError": "errors",
     "Prediction": "answers",
+    "RayEngine": "cluster.engine",
     "Recipe": "recipe",
     "Run": "bundle",
 }

@@ -13,6 +13,7 @@ from headstart.comparing.comparison import Comparison
 from headstart.comparing.entries import CHOICES, SAMPLE, parse_entries
 from headstart.comparing.start import start_compare
 from headstart.errors import RecipeError
+from headstart.features.engine import LOCAL, Engine
 from headstart.loading import load_keras, require_audit
 from headstart.recipe import Recipe
 from headstart.workplace import check_folder, unfinished
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from headstart.folds import CrossValidation
 
 
-def train(data: str | os.PathLike[str], *, progress: bool = True, **choices: Any) -> Run:
+def train(data: str | os.PathLike[str], *, engine: Engine = LOCAL, progress: bool = True, **choices: Any) -> Run:
     """Train a classifier on a folder of pictures.
 
     Args:
         data: folder of class folders, or of `train` and `val` folders of class folders.
+        engine: who runs frozen parts over the pictures: this process, or a `RayEngine`.
         progress: whether to draw progress bars on a terminal.
         **choices: the other fields of `Recipe`.
 
@@ -40,17 +42,18 @@ def train(data: str | os.PathLike[str], *, progress: bool = True, **choices: Any
         InputError: if anything that was given cannot be used; what was computed by then is in the store.
         MissingExtraError: if Keras is not installed.
     """
-    return start(_recipe(data, choices), progress)
+    return start(_recipe(data, choices), progress, engine=engine)
 
 
 def cross_validate(
-    data: str | os.PathLike[str], folds: int = 5, *, progress: bool = True, **choices: Any
+    data: str | os.PathLike[str], folds: int = 5, *, engine: Engine = LOCAL, progress: bool = True, **choices: Any
 ) -> "CrossValidation":
     """Train once for each of several folds, so that every picture is checked by a model that has not seen it.
 
     Args:
         data: as for `train`.
         folds: how many.
+        engine: who runs frozen parts over the pictures: this process, or a `RayEngine`.
         progress: whether to draw progress bars on a terminal.
         **choices: the other fields of `Recipe`; `out` is the folder for the RUNs.
 
@@ -65,20 +68,21 @@ def cross_validate(
     load_keras("training")
     from headstart.folds import cross_validate as run_folds
 
-    return run_folds(recipe, folds, show=progress)
+    return run_folds(recipe, folds, show=progress, engine=engine)
 
 
-def resume(run: str | os.PathLike[str], *, progress: bool = True) -> Run:
+def resume(run: str | os.PathLike[str], *, engine: Engine = LOCAL, progress: bool = True) -> Run:
     """Go on with a training that was interrupted; it ends as it would have ended without the interruption.
 
     Args:
         run: the `out` of that training.
+        engine: who runs frozen parts over the pictures: this process, or a `RayEngine`.
         progress: whether to draw progress bars on a terminal.
 
     Raises:
         RunError: if no unfinished training is there.
     """
-    return start(unfinished(run), progress)
+    return start(unfinished(run), progress, engine=engine)
 
 
 def audit(
@@ -128,6 +132,7 @@ def compare(
     weights: str = "imagenet",
     sample: int = SAMPLE,
     out: str | os.PathLike[str] | None = None,
+    engine: Engine = LOCAL,
     progress: bool = True,
     **choices: Any,
 ) -> Comparison:
@@ -140,6 +145,7 @@ def compare(
         weights: for those that name none.
         sample: pictures that all are judged on first; ten for each class at least.
         out: folder to write the page, the table and the JSON to; None for neither.
+        engine: who runs frozen parts over the pictures: this process, or a `RayEngine`.
         progress: whether to draw progress bars on a terminal.
         **choices: fields of `Recipe`, of those in `headstart.comparing.entries.CHOICES`.
 
@@ -150,7 +156,7 @@ def compare(
     if others := choices.keys() - set(CHOICES):
         raise RecipeError([f"a comparison takes no {name}; it takes {', '.join(CHOICES)}." for name in sorted(others)])
     recipe = Recipe(data=os.fspath(data), strategy="head", **choices)
-    return start_compare(recipe, parse_entries(backbones, weights), all_cached, sample, out, progress)
+    return start_compare(recipe, parse_entries(backbones, weights), all_cached, sample, out, progress, engine=engine)
 
 
 def export_features(
@@ -159,6 +165,7 @@ def export_features(
     *,
     run: str | os.PathLike[str] | None = None,
     force: bool = False,
+    engine: Engine = LOCAL,
     progress: bool = True,
     **choices: Any,
 ) -> "Exported":
@@ -169,6 +176,7 @@ def export_features(
         out: the file: `.npz`, `.h5` or `.parquet`.
         run: a finished RUN whose frozen half is taken; Keras is not needed then. None for that of the recipe.
         force: whether a file that is there is replaced.
+        engine: who runs frozen parts over the pictures: this process, or a `RayEngine`.
         progress: whether to draw progress bars on a terminal.
         **choices: of the fields of `Recipe` those that say how data is read and split, and how features are computed.
 
@@ -178,7 +186,7 @@ def export_features(
     """
     from headstart.feature_files.export import export
 
-    return export(os.fspath(data), out, run, choices, force, progress)
+    return export(os.fspath(data), out, run, choices, force, progress, engine=engine)
 
 
 def export(

@@ -3,6 +3,7 @@
 import sys
 
 from headstart.bundle import Run
+from headstart.features.engine import LOCAL, Engine
 from headstart.images.given import listed
 from headstart.loading import load_keras
 from headstart.objects.addresses import is_address
@@ -10,13 +11,14 @@ from headstart.progress import waiting
 from headstart.recipe import Recipe
 
 
-def start(recipe: Recipe, show: bool, trains: bool = True) -> Run:
+def start(recipe: Recipe, show: bool, trains: bool = True, engine: Engine = LOCAL) -> Run:
     """Train as `headstart.pipeline.train` does, and import Keras for it.
 
     Args:
         recipe: every choice.
         show: whether to draw progress bars on a terminal.
         trains: whether this process may train by gradients, now or later, see `load_keras`.
+        engine: who runs frozen parts over the pictures.
 
     Raises:
         InputError: if anything that was given cannot be used.
@@ -29,4 +31,4 @@ def start(recipe: Recipe, show: bool, trains: bool = True) -> Run:
     load_keras("training", trains)
     from headstart.pipeline import train
 
-    return train(recipe, show, listing)
+    return train(recipe, show, listing, engine)

@@ -18,6 +18,7 @@ import numpy as np
 
 from headstart.bundle import Run
 from headstart.errors import RecipeError, RunError, storage_errors
+from headstart.features.engine import LOCAL, Engine
 from headstart.objects.addresses import require_local
 from headstart.pipeline import train
 from headstart.recipe import Recipe
@@ -44,7 +45,7 @@ class CrossValidation:
     metrics: dict[str, Any]
 
 
-def cross_validate(recipe: Recipe, folds: int, show: bool = False) -> CrossValidation:
+def cross_validate(recipe: Recipe, folds: int, show: bool = False, engine: Engine = LOCAL) -> CrossValidation:
     """Train once for each fold.
 
     Folds that are finished are not trained again, and one that was interrupted goes on.
@@ -53,6 +54,7 @@ def cross_validate(recipe: Recipe, folds: int, show: bool = False) -> CrossValid
         recipe: every choice but the fold; `out` is the folder for the RUNs.
         folds: how many, from 2 to `MOST_FOLDS`.
         show: whether to draw progress bars on a terminal.
+        engine: who runs frozen parts over the pictures.
 
     Raises:
         InputError: if anything that was given cannot be used.
@@ -69,7 +71,7 @@ def cross_validate(recipe: Recipe, folds: int, show: bool = False) -> CrossValid
     runs = []
     for number in range(1, folds + 1):
         chosen = replace(recipe, fold=f"{number}/{folds}", out=str(out / f"fold-{number}"))
-        run = _finished(chosen) or train(chosen, show)
+        run = _finished(chosen) or train(chosen, show, engine=engine)
         if run.metrics["interrupted"]:
             raise KeyboardInterrupt
         runs.append(run)

@@ -48,7 +48,7 @@ def load_keras(what: str, trains: bool = True) -> None:
         # TensorFlow has oneDNN's convolutions off where there is no AVX-512; they are faster there, too.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
-        with _without_stderr(), _sparing_imports() if spare else nullcontext():
+        with without_stderr(), _sparing_imports() if spare else nullcontext():
             import keras  # noqa: F401
     except ImportError as error:
         missing = (error.name or "").partition(".")[0]
@@ -243,8 +243,12 @@ def _converter(name: str) -> Any:
 
 
 @contextmanager
-def _without_stderr() -> Iterator[None]:
-    """TensorFlow's C++ prints remarks on the processor while it is imported, before any log level applies."""
+def without_stderr() -> Iterator[None]:
+    """Keep quiet what writes to the terminal past Python while the block runs.
+
+    TensorFlow's C++ prints remarks on the processor while it is imported, before any log level applies, and Ray's C++
+    on its log level.
+    """
     if sys.stderr is None:  # somebody has closed it
         yield
         return

@@ -11,6 +11,7 @@ import keras
 
 from headstart.bundle import Run
 from headstart.errors import DataError, RecipeError, RunError
+from headstart.features.engine import LOCAL, Engine
 from headstart.features.store import Store
 from headstart.handover import (
     check_models,
@@ -44,7 +45,7 @@ from headstart.training.strategies import Outcome, as_saved, prepare, run_strate
 from headstart.workplace import Workplace, check_place, working_in
 
 
-def train(recipe: Recipe, show: bool = False, listing: Listing | None = None) -> Run:
+def train(recipe: Recipe, show: bool = False, listing: Listing | None = None, engine: Engine = LOCAL) -> Run:
     """Train a classifier.
 
     If the same training was interrupted in the same place, it goes on from there.
@@ -53,6 +54,7 @@ def train(recipe: Recipe, show: bool = False, listing: Listing | None = None) ->
         recipe: every choice.
         show: whether to draw progress bars on a terminal.
         listing: the pictures, where they have been found already.
+        engine: who runs frozen parts over the pictures.
 
     Returns:
         The RUN that was written.
@@ -72,7 +74,7 @@ def train(recipe: Recipe, show: bool = False, listing: Listing | None = None) ->
     begun = _begin(recipe, listing)
     with working_in(run, recipe) as place:
         keras.utils.set_random_seed(recipe.seed)
-        session = _open_session(begun, _keeper(begun.recipe, listing, store, show), shares, place)
+        session = _open_session(begun, _keeper(begun.recipe, listing, store, show, engine), shares, place)
         outcome = as_saved(session, run_strategy(session, begun.model, begun.head))
         if recipe.calibrate:
             outcome = replace(outcome, kept=calibrate(session, outcome.kept))
@@ -81,13 +83,16 @@ def train(recipe: Recipe, show: bool = False, listing: Listing | None = None) ->
     return Run(recipe.out or run)
 
 
-def keep_features(recipe: Recipe, show: bool = False, listing: Listing | None = None) -> tuple[Session, Cut]:
+def keep_features(
+    recipe: Recipe, show: bool = False, listing: Listing | None = None, engine: Engine = LOCAL
+) -> tuple[Session, Cut]:
     """Keep the features that a training with strategy `head` would learn from, and go no further.
 
     Args:
         recipe: every choice; its strategy is `head`.
         show: whether to draw progress bars on a terminal.
         listing: the pictures, where they have been found already.
+        engine: who runs frozen parts over the pictures.
 
     Returns:
         The pictures on their sides, and where their features are.
@@ -101,7 +106,7 @@ def keep_features(recipe: Recipe, show: bool = False, listing: Listing | None = 
     store = Store()
     store.prepare()
     keras.utils.set_random_seed(recipe.seed)
-    session = _open_session(_Begun(recipe), _keeper(recipe, listing, store, show), shares, Workplace(Path()))
+    session = _open_session(_Begun(recipe), _keeper(recipe, listing, store, show, engine), shares, Workplace(Path()))
     prepare(session)
     return session, session.keep(session.for_head())
 
@@ -176,9 +181,9 @@ def _refuse_others(recipe: Recipe, given: str, taken: Mapping[str, Any]) -> None
         )
 
 
-def _keeper(recipe: Recipe, listing: Listing, store: Store, show: bool) -> Keeper:
+def _keeper(recipe: Recipe, listing: Listing, store: Store, show: bool, engine: Engine) -> Keeper:
     size = recipe.image_size or max(find_backbone(name).size for name in recipe.backbones)
-    return Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show)
+    return Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show, engine)
 
 
 def _open_session(begun: _Begun, keeper: Keeper, shares: Shares, place: Workplace) -> Session:

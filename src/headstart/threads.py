@@ -1,5 +1,6 @@
 """Work that is done on threads ahead of whoever asks for it, and given in the order it came."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,6 +8,22 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+CORES = "HEADSTART_CORES"
+"""The environment variable that says how many cores this process may keep busy."""
+
+
+def most_cores() -> int | None:
+    """How many cores this process was told to keep busy at most; None where nobody said so."""
+    asked = os.environ.get(CORES, "")
+    return max(1, int(asked)) if asked.isdecimal() else None
+
+
+def cores() -> int:
+    """How many cores this process may keep busy: those it was told, else all that it may run on."""
+    if limit := most_cores():
+        return limit
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(

@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -271,6 +272,15 @@ def test_nothing_is_left_of_an_export_that_is_interrupted_or_finds_no_room(run, 
     with pytest.raises(KeyboardInterrupt if isinstance(stop, KeyboardInterrupt) else StorageError):
         hs.export(run, "openvino", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_export_has_left_goes_a_day_later(run, tmp_path):
+    for name, hours in (("old", 25), ("new", 1)):
+        left = tmp_path / f".unfinished-{name}"
+        (left / "export").mkdir(parents=True)
+        os.utime(left, (time.time() - hours * 3600,) * 2)
+    hs.export(run, "openvino", out=tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".unfinished-new", "openvino"]
 
 
 def test_a_damaged_run_is_not_exported(made, tmp_path):

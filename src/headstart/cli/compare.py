@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headstart.cli.options import as_shares, fit_option, labels_options, precision_option, shares_options, value
+from headstart.cli.options import (
+    as_shares,
+    engine_options,
+    fit_option,
+    labels_options,
+    open_engine,
+    precision_option,
+    shares_options,
+    value,
+)
 from headstart.cli.output import human_size, json_option, print_json, print_table, say
 from headstart.comparing.entries import ENTRY_FORM, SAMPLE, parse_entries
 from headstart.comparing.start import start_compare
@@ -32,6 +41,7 @@ if TYPE_CHECKING:
 @fit_option
 @value("seed", int, "N", "Of the split, of folds and of random weights.")
 @precision_option
+@engine_options
 @click.option("--out", "-o", metavar="FOLDER", help="Where to write compare.html, compare.csv and compare.json.")
 @json_option
 def compare(
@@ -42,6 +52,9 @@ def compare(
     sample: int,
     val: str,
     test: str | None,
+    engine: str,
+    address: str | None,
+    workers: int | None,
     out: str | None,
     as_json: bool,
     **choices: Any,
@@ -58,7 +71,8 @@ def compare(
     recipe = Recipe(data, strategy="head", **as_shares(val, test), **choices)
     # Random weights are drawn otherwise on each backend of Keras; these are those that `train` draws.
     trains = any(entry.weights != Recipe.weights for entry in entries)
-    found = start_compare(recipe, entries, all_cached, sample, out, not as_json, trains)
+    with open_engine(engine, address, workers) as chosen:
+        found = start_compare(recipe, entries, all_cached, sample, out, not as_json, trains, chosen)
     print_json(found.to_dict()) if as_json else _print(found, out)
 
 

@@ -6,9 +6,11 @@ import click
 
 from headstart.cli.options import (
     choice,
+    engine_options,
     fit_option,
     image_size_option,
     labels_options,
+    open_engine,
     precision_option,
     shares_options,
     split_option,
@@ -42,9 +44,20 @@ from headstart.recipe import parse_share
 @split_option
 @value("fold", str, "I/K", "Take the Ith of K folds for validation.", "a share")
 @value("seed", int, "N", "Of the split, and of random weights.")
+@engine_options
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @json_option
-def export_features(data: str, out: str, run: str | None, force: bool, as_json: bool, **choices: Any) -> None:
+def export_features(
+    data: str,
+    out: str,
+    run: str | None,
+    engine: str,
+    address: str | None,
+    workers: int | None,
+    force: bool,
+    as_json: bool,
+    **choices: Any,
+) -> None:
     """Write the features of the pictures in DATA to FILE, with labels, paths and sides.
 
     DATA is what `headstart train` takes, and it is split as that would split it. The features are those that `headstart
@@ -54,12 +67,13 @@ def export_features(data: str, out: str, run: str | None, force: bool, as_json: 
 
     context = click.get_current_context()
     given = {
-        name: chosen
-        for name, chosen in choices.items()
+        name: asked
+        for name, asked in choices.items()
         if context.get_parameter_source(name) != click.core.ParameterSource.DEFAULT
     }
     given |= {name: parse_share(given[name]) for name in ("val", "test") if name in given}
-    found = export(data, out, run, given, force, show=not as_json, trains=False)
+    chosen = context.with_resource(open_engine(engine, address, workers))
+    found = export(data, out, run, given, force, show=not as_json, trains=False, engine=chosen)
     if as_json:
         print_json(found.to_dict())
         return

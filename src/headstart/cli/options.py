@@ -1,10 +1,12 @@
 """Options that several commands have in common; their defaults are those of the recipe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import click
 
+from headstart.features.engine import LOCAL, Engine
 from headstart.recipe import Fit, PrecisionChoice, Recipe, parse_share
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
@@ -86,6 +88,45 @@ precision_option = choice(
     PrecisionChoice,
     "Of the frozen part; auto: bf16 on accelerators, else if it changes hardly anything.",
 )
+
+
+engine_options = together(
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Who reads the pictures and runs the frozen part: this process, or workers of a Ray cluster.",
+    ),
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Of a Ray cluster that is there.  [default: RAY_ADDRESS, or a new one on this machine]",
+    ),
+    click.option(
+        "--workers", type=click.IntRange(min=1), metavar="N", help="Of the cluster.  [default: one on each core or GPU]"
+    ),
+)
+"""Who does what can be done by many; `open_engine` makes an engine of them."""
+
+
+@contextmanager
+def open_engine(engine: str, address: str | None, workers: int | None) -> Iterator[Engine]:
+    """The engine that options ask for, while the block runs.
+
+    Raises:
+        MissingExtraError: if Ray is not installed.
+        click.UsageError: if the options contradict each other.
+    """
+    if engine == "local":
+        if address is not None or workers is not None:
+            raise click.UsageError("--address and --workers are for --engine ray.", click.get_current_context())
+        yield LOCAL
+        return
+    from headstart.cluster.engine import RayEngine
+
+    with RayEngine(address, workers) as found:
+        yield found
 
 
 def as_shares(val: str, test: str | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headstart.cli.options import engine_options, open_engine
 from headstart.cli.output import print_json, print_table
 from headstart.errors import DataError
 from headstart.texts import inert, printable
@@ -33,8 +34,17 @@ if TYPE_CHECKING:
     metavar="SHARE",
     help="Say nothing of pictures that it is not sure enough of, so that so many of its answers are right.",
 )
+@engine_options
 def predict(
-    run: str, pictures: Sequence[str], top: int, form: str, submission: str | None, min_precision: float | None
+    run: str,
+    pictures: Sequence[str],
+    top: int,
+    form: str,
+    submission: str | None,
+    min_precision: float | None,
+    engine: str,
+    address: str | None,
+    workers: int | None,
 ) -> None:
     """Say what RUN takes PICTURES for: files, folders, zips or arrays of them.
 
@@ -51,9 +61,10 @@ def predict(
     sample = None if submission is None else Sample(submission, opened.classes)
     paths = [picture.path for picture in list_any(pictures)]
     bad: list[Quarantined] = []
+    chosen = click.get_current_context().with_resource(open_engine(engine, address, workers))
 
     def good() -> Iterator[Prediction]:
-        for item in opened.stream(paths):
+        for item in chosen.stream(opened, paths):
             if isinstance(item, Quarantined):
                 bad.append(item)
                 click.echo(printable(f"left out {item.path}: {item.reason}"), err=True)

@@ -10,9 +10,11 @@ from headstart.beginning import start
 from headstart.cli.options import (
     as_shares,
     choice,
+    engine_options,
     fit_option,
     image_size_option,
     labels_options,
+    open_engine,
     precision_option,
     shares_options,
     split_option,
@@ -101,6 +103,7 @@ from headstart.specs import UNFREEZE_FORMS
 @value("seed", int, "N", "The same seed, the same result.")
 @precision_option
 @click.option("--strict", is_flag=True, help="Refuse files that cannot be decoded instead of leaving them out.")
+@engine_options
 @click.option("--calibrate", is_flag=True, help="Make the model say how sure it can be, by the validation pictures.")
 @json_option
 def train(
@@ -111,6 +114,9 @@ def train(
     test: str | None,
     ensemble: str | None,
     folds: int | None,
+    engine: str,
+    address: str | None,
+    workers: int | None,
     as_json: bool,
     **choices: Any,
 ) -> None:
@@ -124,9 +130,10 @@ def train(
     import headstart
 
     context = click.get_current_context()
+    chosen = context.with_resource(open_engine(engine, address, workers))
     if resume is not None:
         _refuse_company(context)
-        run = headstart.resume(resume, progress=not as_json)
+        run = headstart.resume(resume, engine=chosen, progress=not as_json)
     else:
         if data is None or out is None:
             raise click.UsageError("Missing DATA or --out RUN.", context)
@@ -140,10 +147,10 @@ def train(
         trains = not (recipe.is_solved and recipe.weights == "imagenet")
         if folds is not None:
             load_keras("training", trains)
-            found = headstart.cross_validate(data, folds, out=out, progress=not as_json, **choices)
+            found = headstart.cross_validate(data, folds, out=out, engine=chosen, progress=not as_json, **choices)
             print_json(found.metrics) if as_json else print_folds(found.metrics)
             return
-        run = start(recipe, not as_json, trains)
+        run = start(recipe, not as_json, trains, chosen)
     print_json(run.metrics) if as_json else print_result(run.metrics)
     if run.metrics["interrupted"]:
         context.exit(INTERRUPTED)
@@ -154,7 +161,7 @@ def _refuse_company(context: click.Context) -> None:
     given = [
         f"--{name.replace('_', '-')}"
         for name in context.params
-        if name not in ("resume", "as_json")
+        if name not in ("resume", "engine", "address", "workers", "as_json")
         and context.get_parameter_source(name) != click.core.ParameterSource.DEFAULT
     ]
     if given:

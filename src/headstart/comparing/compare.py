@@ -14,7 +14,7 @@ from headstart.comparing.judging import Pool, Trial
 from headstart.comparing.leaderboard import rank
 from headstart.comparing.racing import hopeless, sizes
 from headstart.errors import DataError, WeightsError
-from headstart.features.extract import hash_pictures
+from headstart.features.engine import LOCAL, Engine
 from headstart.features.store import Store
 from headstart.images.dataset import make_dataset
 from headstart.images.given import shares_of
@@ -38,6 +38,7 @@ def run_compare(
     all_cached: bool = False,
     sample: int = SAMPLE,
     show: bool = False,
+    engine: Engine = LOCAL,
 ) -> Comparison:
     """Compare backbones on the pictures to learn from.
 
@@ -48,6 +49,7 @@ def run_compare(
         all_cached: whether all backbones are compared, too, whose ImageNet weights are on this machine.
         sample: pictures that all are judged on first.
         show: whether to draw progress bars.
+        engine: who reads the pictures and runs backbones over them.
 
     Raises:
         InputError: if anything that was given cannot be used.
@@ -58,8 +60,8 @@ def run_compare(
     chosen, not_cached = _chosen(entries, all_cached)
     store = Store()
     store.prepare()
-    pool = _pool(recipe, listing, store, show)
-    race = Race(Workshop(recipe, listing, store, show), pool)
+    pool = _pool(recipe, listing, store, show, engine)
+    race = Race(Workshop(recipe, listing, store, show, engine), pool)
     race.run(chosen, max(sample, _PER_CLASS * len(listing.pictured)))
     board, computed = rank(race.running, race.out, race.workshop), race.workshop.computed.values()
     return Comparison(
@@ -94,10 +96,10 @@ def _chosen(entries: Sequence[Entry], all_cached: bool) -> tuple[list[Entry], tu
     return plain, tuple(backbone.name for backbone in others if backbone.name not in named)
 
 
-def _pool(recipe: Recipe, listing: Listing, store: Store, show: bool) -> Pool:
+def _pool(recipe: Recipe, listing: Listing, store: Store, show: bool, engine: Engine) -> Pool:
     """The pictures that a training would learn from: nothing is chosen on those for validation and testing."""
     with bar("looking at the pictures", len(listing.pictures), "pictures", show) as advance:
-        digests, _ = hash_pictures([picture.path for picture in listing.pictures], store.stat_cache, advance)
+        digests, _ = engine.digests([picture.path for picture in listing.pictures], store.stat_cache, advance)
     return Pool.of(make_dataset(listing, digests, shares_of(recipe)).side("train"), recipe.seed)
 
 

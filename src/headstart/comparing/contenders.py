@@ -10,6 +10,7 @@ from headstart.comparing.costs import Cost, measure_speed
 from headstart.comparing.entries import Entry
 from headstart.comparing.judging import JUDGING_STEPS, Trial, Verdict
 from headstart.errors import RecipeError, WeightsError
+from headstart.features.engine import LOCAL, Engine
 from headstart.features.extract import Extraction
 from headstart.features.store import Store
 from headstart.images.pictures import Listing
@@ -45,6 +46,7 @@ class Workshop:
         listing: the pictures.
         store: where features are kept.
         show: whether to draw progress bars.
+        engine: who runs backbones over many pictures.
         computed: what there is by now.
         left_out: the reason for each entry that cannot be compared.
     """
@@ -53,6 +55,7 @@ class Workshop:
     listing: Listing
     store: Store
     show: bool
+    engine: Engine = LOCAL
     computed: dict[Entry, Computed] = field(default_factory=dict)
     left_out: dict[Entry, str] = field(default_factory=dict)
 
@@ -66,7 +69,7 @@ class Workshop:
         keras.utils.set_random_seed(self.recipe.seed)  # random weights are those that a training would draw
         recipe = replace(self.recipe, backbone=entry.backbone, weights=entry.weights, image_size=entry.size)
         try:
-            backbone = freeze_backbone(recipe, self.listing, self.store, self.show)
+            backbone = freeze_backbone(recipe, self.listing, self.store, self.show, self.engine)
         except (WeightsError, RecipeError) as error:
             self.left_out[entry] = " ".join(str(error).split())
             return False

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from headstart.comparing.comparison import Comparison
 from headstart.comparing.entries import Entry
 from headstart.errors import RecipeError
+from headstart.features.engine import LOCAL, Engine
 from headstart.images.dataset import check_shares
 from headstart.images.given import listed, shares_of
 from headstart.loading import load_keras
@@ -20,6 +21,7 @@ def start_compare(
     out: str | os.PathLike[str] | None,
     show: bool,
     trains: bool = True,
+    engine: Engine = LOCAL,
 ) -> Comparison:
     """Compare backbones as `headstart.comparing.compare.run_compare` does, and write down what was found.
 
@@ -31,6 +33,7 @@ def start_compare(
         out: folder to write to; None for none.
         show: whether to draw progress bars on a terminal.
         trains: whether this process may train by gradients later, see `load_keras`.
+        engine: who reads the pictures and runs backbones over them.
 
     Raises:
         InputError: if anything that was given cannot be used.
@@ -50,7 +53,7 @@ def start_compare(
     load_keras("headstart compare", trains)
     from headstart.comparing.compare import run_compare
 
-    found = run_compare(recipe, entries, listing, all_cached, sample, show)
+    found = run_compare(recipe, entries, listing, all_cached, sample, show, engine)
     if folder is not None:
         write_report(found, folder)
     return found

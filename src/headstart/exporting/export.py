@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +34,8 @@ MAX_DROP = 1.5
 
 _LEAST_CALIBRATION = 16
 _HINT = "Free some space there, or give another --out."
+_UNFINISHED = ".unfinished-"
+_A_DAY = 24 * 60 * 60
 _ROOM = 8  # times the size of the model, for what is made on the way
 
 
@@ -126,7 +128,8 @@ def _workshop(parent: Path, run: Run) -> Iterator[Path]:
         raise damaged(run.path / MODEL) from None
     is_new = not parent.exists()
     parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=parent, prefix=".unfinished-"))
+    _remove_leftovers(parent)
+    work = Path(tempfile.mkdtemp(dir=parent, prefix=_UNFINISHED))
     try:
         require_free_space(parent, _ROOM * size)
         yield work
@@ -134,6 +137,14 @@ def _workshop(parent: Path, run: Run) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
         if is_new and not any(parent.iterdir()):
             parent.rmdir()
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """What killed exports have left behind. Younger ones may be of an export that is at work now."""
+    for folder in parent.glob(f"{_UNFINISHED}*"):
+        with suppress(OSError):  # its owner may just have removed it
+            if time.time() - folder.stat().st_mtime > _A_DAY:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Maker:
@@ -261,8 +272,8 @@ class _Maker:
             raise DataError(f"none of the validation pictures of {self._run.path} is where it was. Give --data.")
 
     def _calibration(self) -> np.ndarray | None:
-        """Pixels of pictures that the RUN has learned from, evenly over all of them; None in f32, or for too few."""
-        if self._precision == "f32" or self._kept is not None:
+        """Pixels of pictures that the RUN has learned from, evenly over all; for int8 alone, None for too few."""
+        if self._precision != "int8" or self._kept is not None:
             return self._kept
         found = spread(find_on(self._run, "train", self._data), CALIBRATION)
         if len(found) < _LEAST_CALIBRATION:

@@ -10,6 +10,7 @@ import numpy as np
 
 from headstart.errors import HeadstartError
 from headstart.exporting.formats import ExportPrecision
+from headstart.exporting.litert_weights import halved
 from headstart.exporting.of_tensorflow import SIGNATURE, Source
 from headstart.exporting.rounding import STATISTICS, match, spread_rows
 from headstart.exporting.usage import LABELS
@@ -29,10 +30,11 @@ def write_litert(
     Args:
         source: the classifier.
         file: where to.
-        precision: f16 is of all weights; int8 of weights and of the arithmetic, from and to uint8 and float32.
+        precision: f16 is of the weights: they are widened when the model is loaded, and computed with in f32; int8 of
+            weights and of the arithmetic, from and to uint8 and float32.
         labels: the text that is put into it as `labels.txt`, as TensorFlow Lite's metadata packs files: `unzip` and
             Android's libraries find it there.
-        calibration: uint8 pictures `(n, height, width, 3)`, without which there is no int8; f16 does better with them.
+        calibration: for int8, uint8 pictures `(n, height, width, 3)`.
         work: a folder for what is made on the way.
 
     Raises:
@@ -51,26 +53,26 @@ def write_litert(
 
 
 def _converted(source: Source, folder: Path, precision: ExportPrecision, calibration: np.ndarray | None) -> bytes:
-    if precision == "f32" or calibration is None:
-        return _convert(source.for_converters, precision, None)
+    if precision != "int8":
+        converted = _convert(source.for_converters)
+        return halved(converted) if precision == "f16" else converted
+    assert calibration is not None
     features, corrected = folder / "features", folder / "corrected"
     if not source.write_features(features):
-        return _convert(source.for_converters, precision, calibration)
-    found = _run(_convert(features, precision, calibration), calibration)
+        return _convert(source.for_converters, calibration)
+    found = _run(_convert(features, calibration), calibration)
     source.write_corrected(corrected, match(found, source.features(calibration)))
-    return _convert(corrected, precision, calibration)
+    return _convert(corrected, calibration)
 
 
-def _convert(saved_model: Path, precision: ExportPrecision, calibration: np.ndarray | None) -> bytes:
+def _convert(saved_model: Path, calibration: np.ndarray | None = None) -> bytes:
+    """In f32, or with calibration pictures in int8."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if precision != "f32":
+    if calibration is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "f16":
-        converter.target_spec.supported_types = [tf.float16]
-    if precision == "int8" and calibration is not None:
         rows = spread_rows(calibration, STATISTICS)
         converter.representative_dataset = lambda: _one_by_one(rows)
     converted: bytes = converter.convert()

@@ -4,6 +4,7 @@ Not by `keras.Model.export(format="onnx")`: constants that TensorFlow captures, 
 become inputs there that nobody could feed (Keras 3.15), and neither inputs nor outputs can be given names.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from headstart.errors import HeadstartError
 from headstart.exporting.formats import ExportPrecision
 from headstart.exporting.of_tensorflow import SIGNATURE
 from headstart.exporting.quietly import run_module
-from headstart.exporting.rounding import LEAST_HALVED, in_f16
+from headstart.exporting.rounding import in_f16, least_halved
 from headstart.run_files import first_line
 
 
@@ -73,11 +74,13 @@ def _halve(model: Any) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
-    for weights in model.graph.initializer:
-        name, values = weights.name, numpy_helper.to_array(weights)
-        if weights.data_type != TensorProto.FLOAT or values.size < LEAST_HALVED:
+    floats = [weights for weights in model.graph.initializer if weights.data_type == TensorProto.FLOAT]
+    least = least_halved(math.prod(weights.dims) for weights in floats)
+    for weights in floats:
+        name = weights.name
+        if math.prod(weights.dims) < least:
             continue
-        rounded = numpy_helper.from_array(in_f16(values), f"{name}_f16")
+        rounded = numpy_helper.from_array(in_f16(numpy_helper.to_array(weights)), f"{name}_f16")
         weights.CopyFrom(rounded)
         casts.append(helper.make_node("Cast", [rounded.name], [name], to=TensorProto.FLOAT))
     for cast in reversed(casts):

@@ -12,7 +12,7 @@ import numpy as np
 from headstart.bundle import Run
 from headstart.explaining.halves import cut_off, hand_over, join_halves, pooling
 from headstart.exporting.formats import ExportPrecision
-from headstart.exporting.rounding import LEAST_HALVED, STATISTICS, Correction, in_f16, match, spread_rows
+from headstart.exporting.rounding import STATISTICS, Correction, in_f16, least_halved, match, spread_rows
 from headstart.features.runtime import BATCH, OpenVINORuntime
 from headstart.loading import load_keras, load_openvino
 
@@ -76,12 +76,12 @@ def _halve(model: Any) -> None:
     """Keep large weights in f16. OpenVINO's own way keeps all in it, small ones too, which is where accuracy goes."""
     openvino = load_openvino()
     operations = openvino.opset13
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != "Constant" or node.get_element_type() != openvino.Type.f32:
-            continue
-        values = np.array(node.data)
-        if values.size >= LEAST_HALVED:
-            rounded = operations.constant(in_f16(values))
+    constants = [node for node in model.get_ordered_ops() if node.get_type_name() == "Constant"]
+    floats = [node for node in constants if node.get_element_type() == openvino.Type.f32]
+    least = least_halved(node.data.size for node in floats)
+    for node in floats:
+        if node.data.size >= least:
+            rounded = operations.constant(in_f16(np.array(node.data)))
             hand_over(node.output(0), operations.convert(rounded, "f32").output(0))
 
 

@@ -6,13 +6,13 @@ f32 and behind the last rounded layer, such that over the calibration pictures i
 squares. The idea of correcting biases after quantisation is that of Nagel et al., Data-Free Quantization (ICCV 2019).
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-LEAST_HALVED = 1024
-"""Weights of fewer numbers, as biases and kernels of depthwise convolutions, stay in f32: they cost as much accuracy as
-the others and are no bytes to speak of."""
+_SHARE_IN_F32 = 0.1
+"""Of all the numbers of a network, at most, those that an export in f16 leaves in f32."""
 
 STATISTICS = 300
 """Calibration pictures, at most, that the ranges of activations are taken from; NNCF's own default. Features are put
@@ -50,6 +50,22 @@ def match(found: np.ndarray, wanted: np.ndarray) -> Correction:
     slope = ((found - centre) * (wanted - aim)).mean(0) / np.where(alive, spread, 1)
     scale = np.where(alive, slope, 1)
     return Correction(scale.astype(np.float32), (aim - scale * centre).astype(np.float32))
+
+
+def least_halved(sizes: Iterable[int]) -> int:
+    """From how many numbers on weights are halved; smaller ones together are a tenth of all numbers, at most.
+
+    Most weights are small: biases, kernels of depthwise convolutions, first layers, the last layer of a kernel head,
+    whose terms nearly cancel. They cost as much accuracy as the others, or more, and are no bytes to speak of.
+
+    Args:
+        sizes: how many numbers each has.
+    """
+    rising = np.sort(np.fromiter(sizes, int))
+    if not rising.size:
+        return 1
+    spared = np.searchsorted(np.cumsum(rising), _SHARE_IN_F32 * rising.sum(), side="right")
+    return int(rising[spared])
 
 
 def in_f16(values: np.ndarray) -> np.ndarray:

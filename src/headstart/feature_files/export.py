@@ -15,6 +15,7 @@ from headstart.errors import DataError, InputError, RecipeError, nearest, requir
 from headstart.feature_files.formats import WRITERS, require
 from headstart.feature_files.of_run import keep_of_run
 from headstart.feature_files.table import Table
+from headstart.features.engine import LOCAL, Engine
 from headstart.features.extract import Extraction
 from headstart.features.store import Store
 from headstart.images.dataset import Dataset, check_shares, make_dataset
@@ -86,6 +87,7 @@ def export(
     force: bool = False,
     show: bool = False,
     trains: bool = True,
+    engine: Engine = LOCAL,
 ) -> Exported:
     """Write the features of pictures to a file.
 
@@ -97,6 +99,7 @@ def export(
         force: whether a file that is there is replaced.
         show: whether to draw progress bars.
         trains: whether this process may train by gradients later, see `load_keras`.
+        engine: who runs frozen parts over the pictures.
 
     Raises:
         InputError: if anything that was given cannot be used.
@@ -104,7 +107,10 @@ def export(
     """
     started = time.perf_counter()
     target = check_target(out, data, force)
-    found = _of_recipe(data, choices, show, trains) if run is None else _of_run(data, Run(run), choices, show)
+    if run is None:
+        found = _of_recipe(data, choices, show, trains, engine)
+    else:
+        found = _of_run(data, Run(run), choices, show, engine)
     table = Table(found.dataset.classes, found.dataset.examples, found.features, found.about)
     with storage_errors(target, _HINT), bar("writing", len(table), "pictures", show) as advance:
         require_free_space(target.parent, len(table) * (4 * table.width + _BYTES_BESIDE))
@@ -149,7 +155,7 @@ def check_target(out: str | os.PathLike[str], data: str, force: bool = False) ->
     return target
 
 
-def _of_recipe(data: str, choices: Mapping[str, Any], show: bool, trains: bool) -> _Found:
+def _of_recipe(data: str, choices: Mapping[str, Any], show: bool, trains: bool, engine: Engine) -> _Found:
     """As a training with strategy `head` keeps them, in the same place of the store."""
     recipe = Recipe(data, strategy="head", **choices)
     if problems := recipe.problems():
@@ -159,7 +165,7 @@ def _of_recipe(data: str, choices: Mapping[str, Any], show: bool, trains: bool) 
     load_keras("computing features", trains or not (recipe.is_solved and recipe.weights == "imagenet"))
     from headstart.pipeline import keep_features
 
-    session, cut = keep_features(recipe, show, listing)
+    session, cut = keep_features(recipe, show, listing, engine)
     assert session.data is not None
     identity, decode = cut.frozen.runtime.identity, session.keeper.decode
     about = _about(recipe.to_dict(), decode) | {"precision": identity.precision, "frozen_part": cut.frozen.digest}
@@ -167,7 +173,7 @@ def _of_recipe(data: str, choices: Mapping[str, Any], show: bool, trains: bool) 
     return _Found(session.data, cut.features, left_out, about)
 
 
-def _of_run(data: str, run: Run, choices: Mapping[str, Any], show: bool) -> _Found:
+def _of_run(data: str, run: Run, choices: Mapping[str, Any], show: bool, engine: Engine) -> _Found:
     """What the frozen half of a RUN gives; its classes, and its way of dividing where no other is chosen."""
     if others := [name for name in choices if name not in OF_DATA]:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
@@ -181,7 +187,7 @@ def _of_run(data: str, run: Run, choices: Mapping[str, Any], show: bool) -> _Fou
     check_shares(listing, shares)
     store = Store()
     store.prepare()
-    features = keep_of_run(run, [picture.path for picture in listing.pictures], store, show)
+    features = keep_of_run(run, [picture.path for picture in listing.pictures], store, show, engine)
     if not features.digests:
         raise DataError(f"none of the {len(listing.pictures)} files in {data} is a picture that can be decoded.")
     dataset = make_dataset(listing, features.digests, shares)

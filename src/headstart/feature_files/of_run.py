@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 
 from headstart.bundle import Run
 from headstart.errors import RunError
-from headstart.features.extract import Extraction, extract
+from headstart.features.engine import LOCAL, Engine, OpenVINOFile, Work
+from headstart.features.extract import Extraction
 from headstart.features.keys import file_digest, space_identity
-from headstart.features.runtime import MODEL_FILE, OpenVINORuntime, openvino_identity
+from headstart.features.runtime import MODEL_FILE, openvino_identity
 from headstart.features.store import Store
 from headstart.loading import load_openvino
 from headstart.progress import bar
@@ -22,7 +22,7 @@ from headstart.records import recipe_of
 _SUFFIXES = (".xml", ".bin")
 
 
-def keep_of_run(run: Run, paths: Sequence[str], store: Store, show: bool = False) -> Extraction:
+def keep_of_run(run: Run, paths: Sequence[str], store: Store, show: bool = False, engine: Engine = LOCAL) -> Extraction:
     """Make sure that the store has what the frozen half of a RUN gives for pictures.
 
     What its training kept is found again, as long as the store and OpenVINO are those of the training.
@@ -32,6 +32,7 @@ def keep_of_run(run: Run, paths: Sequence[str], store: Store, show: bool = False
         paths: the pictures.
         store: where features are kept.
         show: whether to draw a progress bar.
+        engine: who runs it over the pictures.
 
     Raises:
         RunError: if the RUN has no frozen half, or it is damaged.
@@ -45,9 +46,9 @@ def keep_of_run(run: Run, paths: Sequence[str], store: Store, show: bool = False
     about = _about(run, frozen)
     identity = space_identity(_digest(run, frozen, store), run.decode_recipe, openvino_identity(run.precision))
     space = store.space(identity, about)
-    load = partial(OpenVINORuntime, frozen, run.precision, pixels=True)
+    work = Work(OpenVINOFile(frozen, run.precision), run.decode_recipe, space)
     with bar("extracting features", len(paths), "pictures", show) as advance:
-        return extract(paths, run.decode_recipe, load, space, store.stat_cache, advance)
+        return engine.extract(paths, work, store.stat_cache, advance)
 
 
 def _digest(run: Run, frozen: Path, store: Store) -> str:

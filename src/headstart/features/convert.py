@@ -20,6 +20,7 @@ import numpy as np
 from headstart.errors import require_free_space, storage_errors
 from headstart.features.accelerator import batch_for, in_bfloat16, on_accelerator
 from headstart.features.keys import file_digest
+from headstart.features.packed import Packed, pack_keras, pack_openvino, pack_pixels
 from headstart.features.runtime import (
     BATCH,
     MODEL_FILE,
@@ -37,6 +38,7 @@ from headstart.features.runtime import (
 from headstart.features.store import STORE_HINT, Store, write_atomically
 from headstart.features.tuning import load_tuned
 from headstart.loading import has_openvino, load_openvino
+from headstart.threads import cores
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +103,14 @@ class FrozenRuntime:
         """Whether it gives other features than the model that is saved, which Keras runs in f32 everywhere."""
         return self.identity.precision != "f32" and self.identity.name != OPENVINO
 
+    def pack(self) -> Packed:
+        """The same for another process."""
+        if self.identity.name == PIXELS:
+            return pack_pixels()
+        if self.converted is None or self.identity.name != OPENVINO:
+            return pack_keras(self.model, self.identity.precision, self.batch, on_accelerator())
+        return pack_openvino(self.converted, self.identity.precision, self.batch)
+
     def load(self, at_most: int | None = None, pictures: int = 0) -> Runtime:
         """Make it ready to run on uint8 pictures.
 
@@ -151,7 +161,7 @@ def choose_runtime(
     if precision == "auto" and findings.bf16_error is None and cpu_computes_bf16():
         findings = replace(findings, bf16_error=_bf16_error(converted, samples()))
         _remember(folder, findings)
-    batch = BATCH * max(1, (os.cpu_count() or 1) // _CORES_FOR_A_BATCH)
+    batch = BATCH * max(1, cores() // _CORES_FOR_A_BATCH)
     return FrozenRuntime(openvino_identity(_choose_precision(precision, findings)), converted, frozen, batch)
 
 

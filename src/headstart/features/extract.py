@@ -10,7 +10,7 @@ import numpy as np
 
 from headstart.errors import DataError
 from headstart.features.runtime import BATCH, Runtime
-from headstart.features.stat_cache import StatCache
+from headstart.features.stat_cache import Digests
 from headstart.features.store import Arrays, Space
 from headstart.images.decode import DecodeRecipe, UndecodableError, decode
 from headstart.images.digest import picture_digest
@@ -78,7 +78,7 @@ def extract(
     recipe: DecodeRecipe,
     load_runtime: Callable[[], Runtime],
     space: Space,
-    stat_cache: StatCache,
+    stat_cache: Digests,
     advance: Advance = lambda count: None,
     view: View | None = None,
     size: int = BATCH,
@@ -102,7 +102,7 @@ def extract(
     Raises:
         StorageError: if the store cannot be written. What was written before stays.
     """
-    return keep(paths, _decoder(recipe, view), load_runtime, space, stat_cache, advance, size)
+    return keep(paths, decoder(recipe, view), load_runtime, space, stat_cache, advance, size)
 
 
 def keep(
@@ -110,7 +110,7 @@ def keep(
     make: Make,
     load_runtime: Callable[[], Runtime],
     space: Space,
-    stat_cache: StatCache,
+    stat_cache: Digests,
     advance: Advance = lambda count: None,
     size: int = BATCH,
 ) -> Extraction:
@@ -128,22 +128,56 @@ def keep(
     Raises:
         StorageError: if the store cannot be written. What was written before stays.
     """
+    result = compute_missing(paths, make, load_runtime, space, stat_cache, advance, size)
+    return settled(result, lambda again: keep(again, make, load_runtime, space, stat_cache, size=size))
+
+
+def compute_missing(
+    paths: Sequence[str],
+    make: Make,
+    load_runtime: Callable[[], Runtime],
+    space: Space,
+    stat_cache: Digests,
+    advance: Advance = lambda count: None,
+    size: int = BATCH,
+) -> Extraction:
+    """Add to a space what it lacks of some files; arguments and errors as for `keep`.
+
+    Whether rows that were there are whole is not looked at, and small shards stay small: for that there is `settled`.
+    """
     result = Extraction(space.refresh())
     missing = _load_missing(paths, make, stat_cache, result, advance, 2 * size)
     for digests, arrays in _computed(in_batches(missing, size), load_runtime):
         space.append(digests, arrays)
         result.extracted += len(digests)
         advance(len(digests))
+    return result
+
+
+def settled(result: Extraction, compute: Callable[[list[str]], Extraction]) -> Extraction:
+    """What an extraction comes to, once damaged rows are computed again and small shards are merged.
+
+    Args:
+        result: says which rows there ought to be.
+        compute: computes those of some files.
+    """
+    space = result.space
     lost = set(space.discard_damaged(sorted(set(result.digests.values()))))
     if lost:
-        again = [path for path, digest in result.digests.items() if digest in lost]
-        repaired = keep(again, make, load_runtime, space, stat_cache, size=size)
+        repaired = compute([path for path, digest in result.digests.items() if digest in lost])
         result.extracted += repaired.extracted
         result.quarantined += repaired.quarantined
         result.digests = {path: d for path, d in result.digests.items() if d not in lost} | repaired.digests
     space.merge_small_shards()
     result.reused = len(result.digests) - result.extracted
     return result
+
+
+def those_not_kept(paths: Sequence[str], stat_cache: Digests, result: Extraction) -> list[str]:
+    """The files of which it is not known that a space has what follows from them; the others are noted in `result`."""
+    known = {path: digest for path, (_, digest) in _recall(paths, stat_cache).items() if digest in result.space}
+    result.digests |= known
+    return [path for path in paths if path not in known]
 
 
 def _computed(
@@ -175,7 +209,7 @@ def load_pictures(
     Yields:
         Each path, or name of a content, with its pixels, uint8 `(height, width, 3)`, or the reason why there are none.
     """
-    make = _decoder(recipe, view)
+    make = decoder(recipe, view)
 
     def load(item: str | Content) -> _Loaded:
         return _load_content(item, make) if isinstance(item, Content) else _load(item, make)
@@ -185,7 +219,7 @@ def load_pictures(
 
 
 def hash_pictures(
-    paths: Sequence[str], stat_cache: StatCache, advance: Advance = lambda count: None
+    paths: Sequence[str], stat_cache: Digests, advance: Advance = lambda count: None
 ) -> tuple[dict[str, str], list[Quarantined]]:
     """Find the digests of files without decoding them.
 
@@ -230,7 +264,7 @@ def _required(content: np.ndarray | Quarantined) -> np.ndarray:
 def _load_missing(
     paths: Sequence[str],
     make: Make,
-    stat_cache: StatCache,
+    stat_cache: Digests,
     result: Extraction,
     advance: Advance,
     ahead: int,
@@ -253,7 +287,7 @@ def _load_missing(
 
 def _look_at(
     paths: Sequence[str],
-    stat_cache: StatCache,
+    stat_cache: Digests,
     load: Callable[[str, _Known | None], _Loaded],
     ahead: int = 2 * BATCH,
 ) -> Iterator[_Loaded]:
@@ -269,14 +303,15 @@ def _look_at(
         stat_cache.remember(fresh)
 
 
-def _recall(paths: Sequence[str], stat_cache: StatCache) -> dict[str, _Known]:
+def _recall(paths: Sequence[str], stat_cache: Digests) -> dict[str, _Known]:
     """What is known of files that have not changed."""
     # Taken before the cache compares: a file that changes in between has another stat when it is read.
     stats = stats_of(paths)
     return {path: (stats[path], digest) for path, digest in stat_cache.lookup(stats).items()}
 
 
-def _decoder(recipe: DecodeRecipe, view: View | None) -> Make:
+def decoder(recipe: DecodeRecipe, view: View | None) -> Make:
+    """Makes pixels of files: what `extract` makes of them."""
     return lambda data, digest: decode(data, recipe, view, digest)
 
 

@@ -5,7 +5,6 @@ This module imports neither before a runtime is made, so that a bundle can be us
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from headstart.loading import load_openvino
+from headstart.threads import cores, most_cores
 
 log = logging.getLogger(__name__)
 
@@ -131,12 +131,12 @@ class OpenVINORuntime:
             steps = openvino.preprocess.PrePostProcessor(graph)
             steps.input().tensor().set_element_type(openvino.Type.u8)
             graph = steps.build()
-        _reshape(graph, 1)
-        share = max(1, at_most // (os.cpu_count() or 1))  # so that no core is left without a batch
-        self.batch = min(batch, at_most) if batch else min(rows_in_cache(graph), share)
+        self.batch = min(batch, at_most) if batch else rows_at_once(graph, at_most)
         _reshape(graph, self.batch)
         hint = "THROUGHPUT" if at_most > self.batch else "LATENCY"
-        settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": hint}
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": hint}
+        if limit := most_cores():  # else OpenVINO knows better than we how many are cores, and how many halves of one
+            settings["INFERENCE_NUM_THREADS"] = limit
         self.shape = tuple(graph.inputs[0].shape)[1:]
         self._queue = openvino.AsyncInferQueue(core.compile_model(graph, "CPU", settings))
         # What the queue calls must not know the queue, or nobody ever frees the two of them.
@@ -166,6 +166,17 @@ def _take(outputs: Sequence[int], request: Any, result: list[np.ndarray]) -> Non
 
 def _reshape(graph: Any, rows: int) -> None:
     graph.reshape({port: [rows, *list(port.partial_shape)[1:]] for port in graph.inputs})
+
+
+def rows_at_once(graph: Any, at_most: int) -> int:
+    """How many rows a graph of OpenVINO's is run on at once where nobody has measured it; it is left with one row.
+
+    Args:
+        graph: changed.
+        at_most: rows that it will be given; every core gets a batch of them.
+    """
+    _reshape(graph, 1)
+    return min(rows_in_cache(graph), max(1, at_most // cores()))
 
 
 def rows_in_cache(graph: Any) -> int:

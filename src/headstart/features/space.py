@@ -60,6 +60,11 @@ class Space:
         self._where: dict[str, tuple[str, int]] = {}
         self._indexed: set[str] = set()
 
+    @property
+    def place(self) -> Path:
+        """Where its features are: the folder, or the address."""
+        return self._shards.place
+
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write down, once, how the features of this space are computed."""
         self._shards.describe(json.dumps(description, indent=1).encode())

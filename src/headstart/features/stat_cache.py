@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from headstart.images.digest import PICTURE_DIGEST_BYTES
 from headstart.images.places import Stat, stats_of
@@ -23,6 +23,18 @@ _DAMAGE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
 _DIGEST = re.compile(f"[0-9a-f]{{{2 * PICTURE_DIGEST_BYTES}}}")
 _RACY_NANOSECONDS = 2_000_000_000
 _ASKED = 500  # files in one query; SQLite takes at least 999
+
+
+class Digests(Protocol):
+    """Whoever knows digests of files, or wants to."""
+
+    def lookup(self, paths: Iterable[str]) -> Mapping[str, str]:
+        """The digests of those files that are known and have not changed since."""
+        ...
+
+    def remember(self, entries: Mapping[str, tuple[Stat, str]]) -> None:
+        """Take notice of the digests of files, each with the stat taken before the file was read."""
+        ...
 
 
 class StatCache:

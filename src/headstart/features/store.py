@@ -30,7 +30,7 @@ from headstart.objects.requests import listing, write
 _MARK = "headstart-store.txt"
 _MARKED = b"Features that headstart keeps. Everything in here can be computed again; `headstart cache` looks after it."
 
-__all__ = ["STORE_HINT", "Arrays", "Health", "Space", "Store", "default_root", "write_atomically"]
+__all__ = ["STORE_HINT", "Arrays", "Health", "Space", "Store", "default_root", "open_space", "write_atomically"]
 
 
 def default_root() -> Path:
@@ -45,6 +45,18 @@ def _cache_home() -> Path:
         return (Path(cache) if cache else Path.home() / ".cache") / "headstart"
     except RuntimeError:
         raise StorageError("there is no home folder to keep features in. Set HEADSTART_STORE to a folder.") from None
+
+
+def open_space(place: str | os.PathLike[str]) -> Space:
+    """A space that another process has described, by its `place`.
+
+    Args:
+        place: a folder, or the address of a space in a store.
+    """
+    found = as_path(place)
+    if not isinstance(found, Address):
+        return Space(found)
+    return Space(_mirror_of(found.parent.parent) / "features" / found.name, found)
 
 
 class Store:
@@ -121,8 +133,7 @@ class Store:
         return freed
 
     def _space(self, name: str) -> Space:
-        away = self.place / "features" / name
-        return Space(self.root / "features" / name, away if isinstance(away, Address) else None)
+        return open_space(self.place / "features" / name)
 
     def _names(self) -> list[str]:
         if isinstance(self.place, Address):

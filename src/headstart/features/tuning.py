@@ -1,7 +1,6 @@
 """How many pictures a frozen part is best run on at once on this processor: guessed, or measured and remembered."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.features.runtime import BATCH, OpenVINORuntime, Precision
+from headstart.features.runtime import BATCH, OpenVINORuntime, Precision, rows_at_once
 from headstart.features.store import write_atomically
 from headstart.loading import load_openvino
+from headstart.threads import cores
 
 _WORTH_MEASURING = 180.0
 """Seconds that the pictures must take for a measurement of a few seconds to be paid back."""
@@ -45,6 +45,12 @@ def load_tuned(model: Path, precision: Precision, pictures: int, at_once: int = 
     return load(best)
 
 
+def tuned_rows(model: Path, precision: Precision, at_once: int = BATCH) -> int:
+    """How many pictures `load_tuned` runs a frozen part on at once where nothing is measured anew."""
+    known = _recall(model.parent).get(_machine(precision))
+    return known or rows_at_once(load_openvino().Core().read_model(model), at_once)
+
+
 def _fastest(load: Callable[[int], OpenVINORuntime], guessed: int) -> int:
     """Of a few sizes around the guessed one; there and back, since processors change their speed all the time."""
     sizes = sorted({guessed, *(max(1, min(BATCH, int(guessed * factor))) for factor in (1 / 4, 4))})
@@ -65,7 +71,7 @@ def _seconds_a_picture(runtime: OpenVINORuntime, seconds: float) -> float:
 
 def _machine(precision: Precision) -> str:
     name = load_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME")
-    return f"{name}, {os.cpu_count()} threads, {precision}"
+    return f"{name}, {cores()} threads, {precision}"
 
 
 def _recall(folder: Path) -> dict[str, int]:

@@ -21,7 +21,7 @@ from headstart.images.array_formats import beside, is_array_file
 from headstart.images.arrays import ArrayFile
 from headstart.objects.addresses import Address, is_address
 from headstart.objects.requests import AT_ONCE, Found, read
-from headstart.threads import in_order
+from headstart.threads import cores, in_order
 
 Stat = buckets.Stat
 """Size in bytes, modification and change time in nanoseconds, inode."""
@@ -203,7 +203,7 @@ def opened(path: str | os.PathLike[str]) -> IO[bytes]:
 
 def readers(path: object) -> int:
     """How many threads read files as this one: as many as there are cores, or more where they wait for a network."""
-    return AT_ONCE if is_address(path) else os.cpu_count() or 1
+    return AT_ONCE if is_address(path) else cores()
 
 
 def _is_object(path: str | os.PathLike[str]) -> bool:

@@ -1,7 +1,6 @@
 """The pictures on a page: each is embedded once, wherever it is shown, and as many as there is room for."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from os import cpu_count
 from typing import NamedTuple
 
 import cv2
@@ -14,7 +13,7 @@ from headstart.images.pictures import Side
 from headstart.pages import SIDE, Thumbnail, as_thumbnail, thumbnail
 from headstart.progress import Advance
 from headstart.reporting.gathered import Case
-from headstart.threads import in_order
+from headstart.threads import cores, in_order
 
 Place = tuple[str, Side]
 """The name of a picture and its side: what tells it from all others."""
@@ -66,7 +65,7 @@ class Album:
             self.gone |= set(wanted)
             return
         paths = (locate(*place) for place in wanted)
-        found = in_order(thumbnail, paths, cpu_count() or 1, _AHEAD, "thumbnail")
+        found = in_order(thumbnail, paths, cores(), _AHEAD, "thumbnail")
         for number, (place, small) in enumerate(zip(wanted, found, strict=True)):
             advance(1)
             if small is None:

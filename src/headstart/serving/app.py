@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from headstart.serving.page_files import Page
 from headstart.serving.predicting import Predictor, Wishes
 from headstart.serving.refusal import refusal
 from headstart.serving.tensors import HEADER
+from headstart.threads import cores
 
 _BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 _FORM = {
@@ -60,7 +60,7 @@ def make_app(opened: Mapping[str, Model], limits: Limits, access: Access, watch:
     """
     admission = Admission(limits)
     metrics = Metrics(admission)
-    decoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
+    decoders = ThreadPoolExecutor(cores(), thread_name_prefix="decode")
     models = Models(opened, decoders, metrics, limits.pixels)
     page = Page()
     endpoints = _endpoints(models, admission, limits, metrics)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart.features.engine import LOCAL, Engine
 from headstart.features.extract import Extraction
 from headstart.features.store import Store
 from headstart.images.decode import DecodeRecipe
@@ -54,7 +55,9 @@ class FrozenBackbone:
         return self.keeper.keep(self.frozen, paths)
 
 
-def freeze_backbone(recipe: Recipe, listing: Listing, store: Store, show: bool) -> FrozenBackbone:
+def freeze_backbone(
+    recipe: Recipe, listing: Listing, store: Store, show: bool, engine: Engine = LOCAL
+) -> FrozenBackbone:
     """Build a backbone and choose what runs it.
 
     Args:
@@ -62,6 +65,7 @@ def freeze_backbone(recipe: Recipe, listing: Listing, store: Store, show: bool) 
         listing: the pictures.
         store: where features are kept.
         show: whether to draw progress bars.
+        engine: who runs it over the pictures.
 
     Raises:
         WeightsError: if the weights cannot be had, or layers would be frozen at random.
@@ -70,7 +74,7 @@ def freeze_backbone(recipe: Recipe, listing: Listing, store: Store, show: bool) 
     """
     backbone = find_backbone(recipe.backbone)
     size = recipe.image_size or backbone.size
-    keeper = Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show)
+    keeper = Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show, engine)
     with waiting(f"preparing {backbone.name}", show):
         network = build_network(backbone, recipe.weights, size)
         classes = max(2, len(listing.classes))

@@ -4,7 +4,6 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import islice
 
 import keras
@@ -12,7 +11,8 @@ import numpy as np
 
 from headstart.errors import DataError
 from headstart.features.convert import PROBE_PICTURES, FrozenRuntime, choose_runtime
-from headstart.features.extract import Extraction, extract, hash_pictures, load_pictures
+from headstart.features.engine import LOCAL, Engine, Work
+from headstart.features.extract import Extraction, load_pictures
 from headstart.features.keys import space_identity
 from headstart.features.store import Store
 from headstart.images.dataset import make_dataset
@@ -67,6 +67,7 @@ class Keeper:
         decode: how they are decoded.
         store: where features are kept.
         show: whether to draw progress bars.
+        engine: who runs frozen parts over many pictures.
         extracted: pictures that went through a frozen part so far, each view counted.
         reused: pictures whose features were there already, each view counted.
     """
@@ -76,6 +77,7 @@ class Keeper:
     decode: DecodeRecipe
     store: Store
     show: bool
+    engine: Engine = LOCAL
     extracted: int = 0
     reused: int = 0
     _known: dict[str, FrozenRuntime] = field(default_factory=dict)
@@ -109,9 +111,8 @@ class Keeper:
         with bar(label, len(chosen), "pictures", self.show) as advance:
             identity = space_identity(frozen.digest, self.decode, frozen.runtime.identity, view)
             space = self.store.space(identity, self._about(frozen, view))
-            load = partial(frozen.runtime.load, pictures=len(chosen))
-            given = (chosen, self.decode, load, space, self.store.stat_cache, advance, view)
-            features = extract(*given, frozen.runtime.batch)
+            work = Work(frozen.runtime, self.decode, space, view)
+            features = self.engine.extract(chosen, work, self.store.stat_cache, advance)
         if self.recipe.strict and features.quarantined:
             first = features.quarantined[0]
             raise DataError(
@@ -192,10 +193,11 @@ def some_of_training(keeper: Keeper, shares: Shares, most: int) -> dict[str, str
         shares: how they are divided.
         most: how many are taken at most.
     """
-    digests, _ = hash_pictures([picture.path for picture in keeper.listing.pictures], keeper.store.stat_cache)
+    paths = [picture.path for picture in keeper.listing.pictures]
+    digests, _ = keeper.engine.digests(paths, keeper.store.stat_cache, lambda count: None)
     data = make_dataset(keeper.listing, digests, shares)
-    paths = sorted(data.side("train").paths, key=lambda path: (digests[path], path))
-    return {path: digests[path] for path in paths[:most]}
+    learned = sorted(data.side("train").paths, key=lambda path: (digests[path], path))
+    return {path: digests[path] for path in learned[:most]}
 
 
 def decoded(keeper: Keeper, paths: Sequence[str]) -> list[np.ndarray]:

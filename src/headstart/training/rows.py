@@ -1,6 +1,5 @@
 """Features that are read by row: a head is chosen on a sample of them in memory, and fitted on all, piece by piece."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -8,7 +7,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from headstart.features.extract import Extraction
-from headstart.threads import in_order
+from headstart.threads import cores, in_order
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -74,5 +73,5 @@ def in_pieces(rows: np.ndarray, size: int = 4096) -> list[np.ndarray]:
 
 def on_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`in_order` on all cores; only a few items are taken before the result of the first is asked for."""
-    workers = min(os.cpu_count() or 1, _MOST_AHEAD)
+    workers = min(cores(), _MOST_AHEAD)
     return in_order(function, items, workers, workers)
