@@ -16,7 +16,7 @@ from headstart.errors import StorageError
 from headstart.features import mirror
 from headstart.features import space as spaces
 from headstart.features.keys import picture_digest
-from headstart.features.store import Space, Store, open_space
+from headstart.features.store import Space, Store, space_at
 
 IDENTITY = {"backbone": "test"}
 ROW = 1000
@@ -342,5 +342,6 @@ def test_a_space_is_opened_elsewhere_by_its_place(bucket, elsewhere, tmp_path):
     place = str(space().place)
     assert place == f"{bucket.url}/store/features/{space().path.name}"
     elsewhere()
-    assert_has(open_space(place).refresh(), 1)
-    assert open_space(tmp_path / "x").place == tmp_path / "x"
+    assert_has(space_at(place).refresh(), 1)
+    here = str(tmp_path / "features" / "x")
+    assert str(space_at(here).place) == here

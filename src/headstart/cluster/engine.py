@@ -11,7 +11,7 @@ from headstart.errors import StorageError
 from headstart.features.engine import LOCAL, Work
 from headstart.features.extract import Extraction, settled, those_not_kept
 from headstart.features.stat_cache import StatCache
-from headstart.features.store import open_space
+from headstart.features.store import space_at
 from headstart.images.pictures import Quarantined
 from headstart.objects.addresses import absolute
 from headstart.progress import Advance
@@ -72,8 +72,8 @@ class RayEngine:
         missing = those_not_kept(paths, stat_cache, result)
         advance(len(paths) - len(missing))
         if missing:
-            there = partial(open_space, absolute(work.space.place))
-            task = Extracting(missing[0], work.decode, work.view, work.frozen.pack(), there)
+            open_space = partial(space_at, absolute(work.space.place))
+            task = Extracting(missing[0], work.decode, work.view, work.frozen.pack(), open_space)
             result.extracted = self._run(task, missing, stat_cache, advance, result.digests, result.quarantined)
             result.digests = {path: result.digests[path] for path in paths if path in result.digests}
             result.quarantined = _in_order(result.quarantined, paths)

@@ -62,7 +62,7 @@ class Space:
 
     @property
     def place(self) -> Path:
-        """Where its features are: the folder, or the address."""
+        """Where it is: its folder, or its address in object storage."""
         return self._shards.place
 
     def describe(self, description: Mapping[str, Any]) -> None:

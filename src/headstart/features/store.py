@@ -30,7 +30,7 @@ from headstart.objects.requests import listing, write
 _MARK = "headstart-store.txt"
 _MARKED = b"Features that headstart keeps. Everything in here can be computed again; `headstart cache` looks after it."
 
-__all__ = ["STORE_HINT", "Arrays", "Health", "Space", "Store", "default_root", "open_space", "write_atomically"]
+__all__ = ["STORE_HINT", "Arrays", "Health", "Space", "Store", "default_root", "space_at", "write_atomically"]
 
 
 def default_root() -> Path:
@@ -45,18 +45,6 @@ def _cache_home() -> Path:
         return (Path(cache) if cache else Path.home() / ".cache") / "headstart"
     except RuntimeError:
         raise StorageError("there is no home folder to keep features in. Set HEADSTART_STORE to a folder.") from None
-
-
-def open_space(place: str | os.PathLike[str]) -> Space:
-    """A space that another process has described, by its `place`.
-
-    Args:
-        place: a folder, or the address of a space in a store.
-    """
-    found = as_path(place)
-    if not isinstance(found, Address):
-        return Space(found)
-    return Space(_mirror_of(found.parent.parent) / "features" / found.name, found)
 
 
 class Store:
@@ -105,13 +93,13 @@ class Store:
             identity: everything they depend on but the picture.
             about: what a person should be told of them.
         """
-        space = self._space(space_digest(identity))
+        space = self.open(space_digest(identity))
         space.describe({"about": dict(about), "identity": dict(identity)})
         return space
 
     def spaces(self) -> list[Space]:
         """All spaces in the store."""
-        return [self._space(name) for name in self._names()]
+        return [self.open(name) for name in self._names()]
 
     def prune(self, unused_seconds: float = 0) -> int:
         """Remove what has not been used for a time, and what killed writers left; returns the bytes freed."""
@@ -132,14 +120,22 @@ class Store:
             file.unlink()
         return freed
 
-    def _space(self, name: str) -> Space:
-        return open_space(self.place / "features" / name)
+    def open(self, name: str) -> Space:
+        """A space by its name, the digest of its identity; it need not be there."""
+        away = self.place / "features" / name
+        return Space(self.root / "features" / name, away if isinstance(away, Address) else None)
 
     def _names(self) -> list[str]:
         if isinstance(self.place, Address):
             found = listing(self.place / "features", deep=False)
             return sorted(item.address.rpartition("/")[2] for item in found if item.is_folder)
         return sorted(folder.name for folder in _folders_in(self.root / "features"))
+
+
+def space_at(place: str) -> Space:
+    """The space at a `Space.place`, for another process, perhaps on another machine."""
+    path = as_path(place)
+    return Store(path.parent.parent).open(path.name)
 
 
 def _folders_in(folder: Path) -> list[Path]:
