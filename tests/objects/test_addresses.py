@@ -8,6 +8,7 @@ import pytest
 
 from headstart.errors import InputError
 from headstart.objects.addresses import Address, absolute, as_path, is_address, joined, other_scheme, require_local
+from headstart.recipe import Recipe
 
 
 def test_an_address_keeps_both_slashes_wherever_it_goes():
@@ -52,3 +53,8 @@ def test_what_is_written_is_not_in_object_storage():
     )
     require_local("runs/s3", "a RUN")
     assert Address("s3://b") == as_path("s3:/b")
+
+
+def test_a_recipe_takes_an_address_as_a_path():
+    assert Recipe(Path("s3://bucket/a"), val=Path("gs://bucket/b")).data == "s3://bucket/a"
+    assert Recipe(Path("a/b")).data == os.path.join("a", "b")

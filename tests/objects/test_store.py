@@ -16,7 +16,7 @@ from headstart.errors import StorageError
 from headstart.features import mirror
 from headstart.features import space as spaces
 from headstart.features.keys import picture_digest
-from headstart.features.store import Space, Store
+from headstart.features.store import Space, Store, space_at
 
 IDENTITY = {"backbone": "test"}
 ROW = 1000
@@ -335,3 +335,13 @@ def test_a_mirror_that_is_lost_is_fetched_again(bucket):
     space().append(keys(1, 2), rows(1, 2))
     shutil.rmtree(Store().root)
     assert_has(space(), 1, 2)
+
+
+def test_a_space_is_opened_elsewhere_by_its_place(bucket, elsewhere, tmp_path):
+    space().append(keys(1), rows(1))
+    place = str(space().place)
+    assert place == f"{bucket.url}/store/features/{space().path.name}"
+    elsewhere()
+    assert_has(space_at(place).refresh(), 1)
+    here = str(tmp_path / "features" / "x")
+    assert str(space_at(here).place) == here

@@ -122,7 +122,8 @@ def _enter(tree: Tree, folder: str) -> None:
 
 
 def _stat(found: Found, now: int) -> Stat:
-    return (found.size, found.changed, _NEVER if found.changed > now - _RACY_NANOSECONDS else 0, 0)
+    changed = found.changed - found.changed % 1_000_000_000  # which is all that some servers say of a single object
+    return (found.size, changed, _NEVER if found.changed > now - _RACY_NANOSECONDS else 0, 0)
 
 
 @cache

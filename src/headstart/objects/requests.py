@@ -9,7 +9,7 @@ https://arrow.apache.org/docs/python/filesystems.html
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
@@ -197,11 +197,6 @@ def remove_folder(address: Address) -> None:
             _file_system(address).delete_dir(_path(address))
     except PermissionError:
         raise _denied(address, "removed") from None
-
-
-def read_all(addresses: Sequence[Address]) -> Iterator[bytes]:
-    """The bytes of several objects, in order, many at once; see `read`."""
-    return in_order(read, addresses, AT_ONCE, AT_ONCE, "read")
 
 
 def _found(address: str, info: Any) -> Found:
