@@ -24,6 +24,7 @@ FLOORS = [
     "features",
     "models",
     "evaluation",
+    "distributed",
     "workplace",
     "training",
     "run_files",

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -69,6 +69,7 @@ class Keeper:
         show: whether to draw progress bars.
         extracted: pictures that went through a frozen part so far, each view counted.
         reused: pictures whose features were there already, each view counted.
+        engine: makes sure that the store has the features, as `extract` does.
     """
 
     recipe: Recipe
@@ -78,6 +79,7 @@ class Keeper:
     show: bool
     extracted: int = 0
     reused: int = 0
+    engine: Callable[..., Extraction] = extract
     _known: dict[str, FrozenRuntime] = field(default_factory=dict)
 
     def freeze(self, parts: Parts) -> Frozen:
@@ -111,7 +113,7 @@ class Keeper:
             space = self.store.space(identity, self._about(frozen, view))
             load = partial(frozen.runtime.load, pictures=len(chosen))
             given = (chosen, self.decode, load, space, self.store.stat_cache, advance, view)
-            features = extract(*given, frozen.runtime.batch)
+            features = self.engine(*given, frozen.runtime.batch)
         if self.recipe.strict and features.quarantined:
             first = features.quarantined[0]
             raise DataError(
