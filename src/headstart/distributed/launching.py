@@ -134,15 +134,15 @@ def _watch(team: _Team) -> Outcome:
     while team.failed() is None and len(team.ended) < len(team.processes):
         time.sleep(_LOOKED_EVERY_SECONDS)
         team.look()
-    failed = team.failed()
-    if failed is None:
+    if team.failed() is None:
         return Outcome(0)
-    for number in (0, signal.SIGTERM, signal.SIGKILL):
-        team.tell(number)
-        if team.wait(_TIME_TO_END_SECONDS):
-            break
+    ended = team.wait(_TIME_TO_END_SECONDS)
+    failed = team.failed()  # which those that are ended from here on have no part in
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not ended:
+            team.tell(number)
+            ended = team.wait(_TIME_TO_END_SECONDS)
     first = team.processes[0].returncode
-    failed = team.failed() if failed is None else failed
     if first > 0 and first != LOST and (failed == 0 or first in _SAID):
         return Outcome(first)
     return Outcome(1, _fault(team, failed or 0))
