@@ -10,7 +10,12 @@ import pytest
 
 pytest.importorskip("jax", reason="JAX is not installed")
 
-HEADSTART = [sys.executable, "-c", "from headstart.cli.main import cli; cli()"]
+# Without TensorFlow, which one process alone would import for a seed: that takes longer than all of these trainings.
+_START = (
+    "import sys; from headstart import loading; sys.meta_path.insert(0, loading._NoTensorFlow()); "
+    "from headstart.cli.main import cli; cli()"
+)
+HEADSTART = [sys.executable, "-c", _START]
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +30,7 @@ def start(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., "sub
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(compiled))
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # networks this small are quick all the same
 
     def begin(*arguments: object, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(

@@ -30,10 +30,8 @@ def said(*arguments: object) -> tuple[int, str]:
 
 def test_two_processes_train_as_one_does_and_leave_one_run(start, pictures, tmp_path):
     data = pictures(red=13, green=12, blue=12)  # of which the last batch has not as many as the others
-    together = start("launch", "--processes", 2, "train", data, "--out", tmp_path / "two", *HEAD)
-    alone = start("train", data, "--out", tmp_path / "one", *HEAD)
-    metrics = json.loads(done(together))
-    expected = json.loads(done(alone))
+    metrics = json.loads(done(start("launch", "--processes", 2, "train", data, "--out", tmp_path / "two", *HEAD)))
+    expected = json.loads(done(start("train", data, "--out", tmp_path / "one", *HEAD)))
     np.testing.assert_allclose(history(tmp_path / "two"), history(tmp_path / "one"), rtol=1e-5)
     assert metrics["n"] == expected["n"]
     np.testing.assert_allclose(metrics["loss"], expected["loss"], rtol=1e-5)

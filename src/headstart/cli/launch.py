@@ -36,8 +36,7 @@ def launch(context: click.Context, processes: int, command: tuple[str, ...]) -> 
         )
     given = train.make_context("headstart train", list(arguments)).params  # what is wrong with it is said once, here
     if processes == 1:
-        train.main(arguments, standalone_mode=False)
-        return
+        context.exit(train.main(arguments, standalone_mode=False) or 0)
     if (backend := os.environ.setdefault("KERAS_BACKEND", "jax")) != "jax":
         raise InputError(f"Keras trains in several processes with JAX alone; KERAS_BACKEND is {backend}. Unset it.")
     if not is_installed("jax"):

@@ -128,11 +128,12 @@ class Team:
             if self.count == 1:
                 raise
             met = error
-        for number, said in enumerate(self.of_all("" if met is None else str(met))):
-            if said and self.is_first:
+        for number, said in enumerate(self.of_all(None if met is None else str(met))):
+            if said is None:
+                continue
+            if self.is_first:
                 raise met or InputError(f"process {number} of {self.count}: {said}")
-            if said:
-                raise SaidElsewhereError(said) from met
+            raise SaidElsewhereError(said) from met
 
     def in_turn(self, job: Callable[[], T]) -> T:
         """Let the first process do a job, then the others: they find in the store what it has left there."""
