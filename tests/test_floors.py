@@ -25,6 +25,7 @@ FLOORS = [
     "features",
     "models",
     "evaluation",
+    "distributed",
     "workplace",
     "training",
     "run_files",

@@ -21,7 +21,7 @@ _EXTRAS = {"tensorflow": "train", "jax": "jax", "torch": "torch"}
 _DRIVERS = ("/proc/driver/nvidia", "/dev/kfd", "/dev/accel0")  # of GPUs and TPUs that TensorFlow can use
 
 
-def load_keras(what: str, trains: bool = True) -> None:
+def load_keras(what: str, trains: bool = True, bare: bool = False) -> None:
     """Import Keras with its backend.
 
     TensorFlow is the backend unless `KERAS_BACKEND` or Keras' own configuration names another one. What only builds,
@@ -31,6 +31,8 @@ def load_keras(what: str, trains: bool = True) -> None:
     Args:
         what: what needs it, for the message.
         trains: whether gradients are needed, now or later in this process.
+        bare: whether TensorFlow stays out of a process that computes with another backend; Keras would import it to
+            set a seed, and it talks.
 
     Raises:
         MissingExtraError: if it is not installed.
@@ -42,6 +44,7 @@ def load_keras(what: str, trains: bool = True) -> None:
     if spare:
         load_openvino()
         os.environ["KERAS_BACKEND"] = "openvino"
+    if spare or (bare and _backend() not in ("", "tensorflow")):
         sys.meta_path.insert(0, _NoTensorFlow())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if platform.machine() in ("x86_64", "AMD64"):
@@ -67,7 +70,7 @@ class _NoTensorFlow(MetaPathFinder):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         """See `importlib.abc.MetaPathFinder`."""
         if name.partition(".")[0] == "tensorflow":
-            raise ModuleNotFoundError(f"no {name} in a process that trains nothing", name=name)
+            raise ModuleNotFoundError(f"no {name} in a process that computes with another backend", name=name)
 
 
 class _OnlyWhatIsUsed(MetaPathFinder):
