@@ -42,6 +42,8 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "scaling": (["scaling.py", "--counts", "1000,3000,10000"], ["scaling.py", *SMALL]),
     "memory": (["memory.py", "--counts", "1000,10000"], ["memory.py", *SMALL]),
     "serving": (["serving.py"], ["serving.py", "--seconds", "3", "--backbone", "nano"]),
+    "cluster": (["cluster.py"], ["cluster.py", "--count", "200", "--rounds", "1"]),
+    "scale": (["scale.py"], ["scale.py", "--count", "200"]),
     "incremental": (["incremental.py"], ["incremental.py", "--pictures", "100", "--rounds", "1"]),
 }
 

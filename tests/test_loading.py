@@ -50,6 +50,7 @@ def test_a_chosen_backend_that_is_missing_is_named_with_what_to_install():
     assert said.endswith(". Install it with: pip install 'headstart[jax]', or unset KERAS_BACKEND for TensorFlow.")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_a_training_with_jax_ends_in_a_run(pictures, tmp_path):
     command = [sys.executable, "-c", "from headstart.cli.main import cli; cli()", "train", pictures(red=12, green=12)]

@@ -8,9 +8,11 @@
     │   ├── RunError        a RUN folder that is missing, occupied or damaged
     │   └── StorageError    a disk that is full, a folder that cannot be written
     ├── MissingExtraError        the command needs a part of headstart that is not installed
-    └── SplitError          a model that cannot be split
+    ├── SplitError          a model that cannot be split
+    ├── LostProcessError    one of several processes has lost another one
+    └── SaidElsewhereError  another one of several processes says what is wrong
 
-On the command line each of them is one line on stderr and exit code 2.
+On the command line each of them is one line on stderr and exit code 2; only a lost process has a code of its own.
 """
 
 import difflib
@@ -67,6 +69,14 @@ class MissingExtraError(HeadstartError):
 
 class SplitError(HeadstartError):
     """A model that cannot be split."""
+
+
+class LostProcessError(HeadstartError):
+    """Another process of the same training has ended or cannot be reached."""
+
+
+class SaidElsewhereError(HeadstartError):
+    """Another process of the same training says what is wrong, so this one says nothing."""
 
 
 _STORAGE_REASONS = {

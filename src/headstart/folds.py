@@ -19,6 +19,7 @@ import numpy as np
 from headstart.bundle import Run
 from headstart.errors import RecipeError, RunError, storage_errors
 from headstart.features.engine import LOCAL, Engine
+from headstart.objects.addresses import require_local
 from headstart.pipeline import train
 from headstart.recipe import Recipe
 from headstart.run_files import METRICS, ODD_NAMES, PREDICTIONS, write_csv, write_json
@@ -63,6 +64,7 @@ def cross_validate(recipe: Recipe, folds: int, show: bool = False, engine: Engin
         raise RecipeError(
             [f"folds is {folds}; it lies from 2 to {MOST_FOLDS}, and fold, which names one, is left out."]
         )
+    require_local(recipe.out or "", "a RUN")
     out = Path(recipe.out or Path(tempfile.mkdtemp(prefix="headstart-")) / "folds")
     if (out / "bundle.json").exists():
         raise RunError(f"{out} holds a RUN already. Give another --out.")

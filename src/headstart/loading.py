@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader, find_spec
@@ -21,7 +21,7 @@ _EXTRAS = {"tensorflow": "train", "jax": "jax", "torch": "torch"}
 _DRIVERS = ("/proc/driver/nvidia", "/dev/kfd", "/dev/accel0")  # of GPUs and TPUs that TensorFlow can use
 
 
-def load_keras(what: str, trains: bool = True) -> None:
+def load_keras(what: str, trains: bool = True, bare: bool = False) -> None:
     """Import Keras with its backend.
 
     TensorFlow is the backend unless `KERAS_BACKEND` or Keras' own configuration names another one. What only builds,
@@ -31,6 +31,8 @@ def load_keras(what: str, trains: bool = True) -> None:
     Args:
         what: what needs it, for the message.
         trains: whether gradients are needed, now or later in this process.
+        bare: whether TensorFlow stays out of a process that computes with another backend; Keras would import it to
+            set a seed, and it talks.
 
     Raises:
         MissingExtraError: if it is not installed.
@@ -42,13 +44,14 @@ def load_keras(what: str, trains: bool = True) -> None:
     if spare:
         load_openvino()
         os.environ["KERAS_BACKEND"] = "openvino"
+    if spare or (bare and _backend() not in ("", "tensorflow")):
         sys.meta_path.insert(0, _NoTensorFlow())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if platform.machine() in ("x86_64", "AMD64"):
         # TensorFlow has oneDNN's convolutions off where there is no AVX-512; they are faster there, too.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
-        with without_stderr(), _sparing_imports() if spare else nullcontext():
+        with without_stderr(), _sparing_imports(spare):
             import keras  # noqa: F401
     except ImportError as error:
         missing = (error.name or "").partition(".")[0]
@@ -67,19 +70,27 @@ class _NoTensorFlow(MetaPathFinder):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         """See `importlib.abc.MetaPathFinder`."""
         if name.partition(".")[0] == "tensorflow":
-            raise ModuleNotFoundError(f"no {name} in a process that trains nothing", name=name)
+            raise ModuleNotFoundError(f"no {name} in a process that computes with another backend", name=name)
 
 
 class _OnlyWhatIsUsed(MetaPathFinder):
-    """While Keras is imported: what it offers to work with is not there, and scipy.signal comes when it is used."""
+    """While Keras is imported: what it offers to work with is not there, and scipy.signal comes when it is used.
+
+    Args:
+        spare: whether that is all that it offers; else JAX alone, which it imports to mend it, whoever computes.
+    """
 
     _OFFERS = ("pandas", "requests", "sklearn")
 
+    def __init__(self, spare: bool):
+        self._spare = spare
+        self._absent = (*self._OFFERS * spare, *("jax",) * (_configured_backend() != "jax"))
+
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`."""
-        if name in self._OFFERS:
+        if name in self._absent:
             raise ModuleNotFoundError(f"{name} is not imported for Keras' sake", name=name)
-        if name != "scipy.signal":
+        if name != "scipy.signal" or not self._spare:
             return None
         spec = PathFinder.find_spec(name, path)
         if spec is not None and spec.loader is not None:
@@ -88,9 +99,9 @@ class _OnlyWhatIsUsed(MetaPathFinder):
 
 
 @contextmanager
-def _sparing_imports() -> Iterator[None]:
-    """Spare a process that only runs models 1.5 of 2.5 seconds of importing Keras."""
-    finder = _OnlyWhatIsUsed()
+def _sparing_imports(spare: bool) -> Iterator[None]:
+    """Spare a process that only runs models 1.5 of 2.5 seconds of importing Keras, and any other one JAX beside it."""
+    finder = _OnlyWhatIsUsed(spare)
     sys.meta_path.insert(0, finder)
     try:
         yield
@@ -102,11 +113,18 @@ def _may_choose_backend() -> bool:
     """Whether nobody has chosen a backend, and TensorFlow, which stands for that, would find no accelerator."""
     if "KERAS_BACKEND" in os.environ or "tensorflow" in sys.modules or not has_openvino():
         return False
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    with suppress(OSError, ValueError, AttributeError):
-        if json.loads((home / "keras.json").read_text()).get("backend", "tensorflow") != "tensorflow":
-            return False
+    if _configured_backend() != "tensorflow":
+        return False
     return platform.system() != "Darwin" and not any(Path(driver).exists() for driver in _DRIVERS)
+
+
+def _configured_backend() -> str:
+    """What Keras is going to compute with, as its own configuration says it where the environment does not."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    configured = "tensorflow"
+    with suppress(OSError, ValueError, AttributeError):
+        configured = str(json.loads((home / "keras.json").read_text()).get("backend", configured))
+    return _backend() or configured
 
 
 def _backend() -> str:

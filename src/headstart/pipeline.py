@@ -2,14 +2,17 @@
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
 from headstart.bundle import Run
+from headstart.distributed.processes import ALONE, Team, join
+from headstart.distributed.shares import SharedEngine
 from headstart.errors import DataError, RecipeError, RunError
 from headstart.features.engine import LOCAL, Engine
 from headstart.features.store import Store
@@ -30,7 +33,7 @@ from headstart.images.pictures import Listing
 from headstart.images.split import Shares
 from headstart.models.assemble import Network, build_network
 from headstart.models.backbones import Backbone, backbones, find_backbone
-from headstart.models.cut import join
+from headstart.models.cut import join as join_parts
 from headstart.models.imagenet import CLASSES as IMAGENET_CLASSES
 from headstart.models.imagenet import imagenet_classifier, imagenet_labels
 from headstart.models.standardise import Standardisation
@@ -44,11 +47,14 @@ from headstart.training.session import Cut, Session
 from headstart.training.strategies import Outcome, as_saved, prepare, run_strategy
 from headstart.workplace import Workplace, check_place, working_in
 
+T = TypeVar("T")
+
 
 def train(recipe: Recipe, show: bool = False, listing: Listing | None = None, engine: Engine = LOCAL) -> Run:
     """Train a classifier.
 
-    If the same training was interrupted in the same place, it goes on from there.
+    If the same training was interrupted in the same place, it goes on from there. Where the environment says that this
+    process is one of several, see `headstart.distributed.processes`, they train together and the first one writes.
 
     Args:
         recipe: every choice.
@@ -61,26 +67,32 @@ def train(recipe: Recipe, show: bool = False, listing: Listing | None = None, en
 
     Raises:
         InputError: if anything that was given cannot be used; what was computed by then is in the store.
+        LostProcessError: if another process of the same training has ended.
+        SaidElsewhereError: if another one says what is wrong.
     """
-    started = time.perf_counter()
-    recipe.check(backbones())
-    if keras.config.backend() == "openvino" and not recipe.is_solved:
-        raise RecipeError(["Keras cannot train on OpenVINO, only solve a head; unset KERAS_BACKEND."])
-    listing, shares = listing or _list(recipe), shares_of(recipe)
-    check_shares(listing, shares)
-    run = check_place(recipe.out or Path(tempfile.mkdtemp(prefix="headstart-")) / "run", recipe.data)
-    store = Store()
-    store.prepare()
-    begun = _begin(recipe, listing)
-    with working_in(run, recipe) as place:
+    started, team = time.perf_counter(), join()
+    show = show and team.is_first
+    with ExitStack() as working:
+        with team.together():
+            _check(recipe, engine, team)
+            listing, shares = listing or _list(recipe), shares_of(recipe)
+            check_shares(listing, shares)
+            run = _place(recipe) if team.is_first else Path()
+            store = Store()
+            store.prepare()
+            begun = _begin(recipe, listing)
+            if team.is_first:
+                working.enter_context(working_in(run, recipe))
+        place = Workplace(Path(team.of_all(str(run))[0]))
         keras.utils.set_random_seed(recipe.seed)
-        session = _open_session(begun, _keeper(begun.recipe, listing, store, show, engine), shares, place)
+        session = _open_session(begun, _keeper(begun.recipe, listing, store, show, engine, team), shares, place, team)
         outcome = as_saved(session, run_strategy(session, begun.model, begun.head))
         if recipe.calibrate:
             outcome = replace(outcome, kept=calibrate(session, outcome.kept))
-        with waiting("writing and checking the run", show):
-            _hand_over(recipe, session, outcome, place, started)
-    return Run(recipe.out or run)
+        with team.together(), waiting("writing and checking the run", show):
+            if team.is_first:
+                _hand_over(recipe, session, outcome, place, started)
+    return Run(recipe.out or place.path)
 
 
 def keep_features(
@@ -119,6 +131,23 @@ class _Begun:
     model: keras.Model | None = None
     head: HeadSpec | None = None
     standardisation: Standardisation | None = None
+
+
+def _check(recipe: Recipe, engine: Engine, team: Team) -> None:
+    recipe.check(backbones())
+    if team.count > 1 and engine is not LOCAL:
+        raise RecipeError(
+            [
+                f"{team.count} processes extract what they train on themselves; leave the engine out, or train in one "
+                "process. What a cluster has extracted before, they find in the store."
+            ]
+        )
+    if keras.config.backend() == "openvino" and not recipe.is_solved:
+        raise RecipeError(["Keras cannot train on OpenVINO, only solve a head; unset KERAS_BACKEND."])
+
+
+def _place(recipe: Recipe) -> Path:
+    return check_place(recipe.out or Path(tempfile.mkdtemp(prefix="headstart-")) / "run", recipe.data)
 
 
 def _list(recipe: Recipe) -> Listing:
@@ -181,22 +210,23 @@ def _refuse_others(recipe: Recipe, given: str, taken: Mapping[str, Any]) -> None
         )
 
 
-def _keeper(recipe: Recipe, listing: Listing, store: Store, show: bool, engine: Engine) -> Keeper:
+def _keeper(recipe: Recipe, listing: Listing, store: Store, show: bool, engine: Engine, team: Team = ALONE) -> Keeper:
     size = recipe.image_size or max(find_backbone(name).size for name in recipe.backbones)
-    return Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show, engine)
+    shared = engine if team.count == 1 else SharedEngine(team)
+    return Keeper(recipe, listing, DecodeRecipe(size, size, recipe.fit), store, show, shared)
 
 
-def _open_session(begun: _Begun, keeper: Keeper, shares: Shares, place: Workplace) -> Session:
+def _open_session(begun: _Begun, keeper: Keeper, shares: Shares, place: Workplace, team: Team = ALONE) -> Session:
     recipe, size, show = begun.recipe, keeper.decode.height, keeper.show
     chosen = [find_backbone(name) for name in recipe.backbones]
     extended = None
     with waiting(f"preparing {recipe.backbone}", show):
         if recipe.extend_imagenet:
-            network, kernel, bias = imagenet_classifier(chosen[0], recipe.weights, size)
+            network, kernel, bias = _built(lambda: imagenet_classifier(chosen[0], recipe.weights, size), recipe, team)
             extended = (kernel, bias)
             networks = [network]
         else:
-            networks = [_network(backbone, recipe, size) for backbone in chosen]
+            networks = _built(lambda: [_network(backbone, recipe, size) for backbone in chosen], recipe, team)
     histories: dict[str, Sequence[dict[str, Any]]] = {}
 
     def write_down(stage: str, rows: list[dict[str, Any]]) -> None:
@@ -205,8 +235,26 @@ def _open_session(begun: _Begun, keeper: Keeper, shares: Shares, place: Workplac
 
     classes = len(keeper.listing.classes)
     return Session(
-        recipe, keeper, shares, networks, classes, place.path, show, write_down, extended, begun.standardisation
+        recipe,
+        keeper,
+        shares,
+        networks,
+        classes,
+        place.path,
+        show,
+        write_down,
+        extended,
+        begun.standardisation,
+        team=team,
     )
+
+
+def _built(build: Callable[[], T], recipe: Recipe, team: Team) -> T:
+    """What is built of weights that may have to be fetched first, which Keras does not do for two at once."""
+    if recipe.weights == "imagenet":
+        return team.in_turn(build)
+    with team.together():
+        return build()
 
 
 def _network(backbone: Backbone, recipe: Recipe, size: int) -> Network:
@@ -220,7 +268,7 @@ def _hand_over(recipe: Recipe, session: Session, outcome: Outcome, place: Workpl
     interrupted = any(stage.interrupted for stage in outcome.stages)
     left_out = [*session.keeper.listing.skipped, *session.left_out]
     with place.new_run(finished=not interrupted) as folder:
-        model = join(kept.cut.parts, name=f"headstart_{recipe.backbone.replace(',', '_')}")
+        model = join_parts(kept.cut.parts, name=f"headstart_{recipe.backbone.replace(',', '_')}")
         write_models(folder, model, kept.cut)
         checked = check_models(folder, data.side("val"), kept.probabilities["val"], decode, kept.cut)
         write_tables(folder, data, outcome, left_out)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from headstart.errors import RecipeError, nearest
+from headstart.objects.addresses import as_path, is_address
 from headstart.specs import (
     MIXING,
     parse_augment,
@@ -187,7 +188,7 @@ class Recipe:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in PATHS and isinstance(value, os.PathLike):
-                object.__setattr__(self, field.name, os.fspath(value))
+                object.__setattr__(self, field.name, str(as_path(value)) if is_address(value) else os.fspath(value))
             elif field.name == "tap" and isinstance(value, Integral):
                 object.__setattr__(self, field.name, str(int(value)))
             elif _is_whole(field.type) and isinstance(value, Integral) and not isinstance(value, bool):

@@ -16,6 +16,7 @@ import numpy as np
 from headstart.errors import RunError
 from headstart.features.keys import file_digest
 from headstart.features.runtime import Precision
+from headstart.objects.addresses import require_local
 from headstart.recipe import Fit, Output
 from headstart.texts import inert
 
@@ -126,6 +127,7 @@ def read_about(path: Path) -> dict[str, Any]:
     Raises:
         RunError: if there is none, or it cannot be read, or is from a newer headstart.
     """
+    require_local(path, "a RUN")
     if not path.is_dir():
         raise RunError(f"no such RUN: {path}. Give the folder that `headstart train --out` has written.")
     try:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import RecipeError, RunError, storage_errors
+from headstart.objects.addresses import absolute, require_local
 from headstart.recipe import PATHS, Recipe
 
 WORK = "training"
@@ -87,6 +88,7 @@ def check_place(path: str | os.PathLike[str], data: str | os.PathLike[str]) -> P
         RunError: if it is a file, a folder that holds something else than an unfinished training, or inside the data.
         StorageError: if nothing can be written there.
     """
+    require_local(path, "what is written")
     run = Path(path).resolve()
     if run.is_dir() and {entry.name for entry in run.iterdir()} - {WORK} and not (run / WORK / _RECIPE).is_file():
         raise RunError(f"{path} exists and is not empty. Give another --out, or remove it first.")
@@ -186,7 +188,7 @@ def _agree(run: Path, recipe: Recipe) -> None:
 def _absolute(recipe: Recipe) -> Recipe:
     """The recipe with paths that mean the same wherever one stands."""
     places: Mapping[str, Any] = {
-        name: os.path.abspath(value)
+        name: absolute(value)
         for name in PATHS
         if isinstance(value := getattr(recipe, name), str) and not (name == "weights" and value in _NO_PLACES)
     }

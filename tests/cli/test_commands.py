@@ -400,7 +400,7 @@ def test_names_are_neither_formulas_in_a_table_nor_commands_for_a_terminal(finis
 @pytest.mark.parametrize(
     ("backend", "hint"),
     [
-        ("jax", "Install it with: pip install 'headstart[jax]', or unset KERAS_BACKEND for TensorFlow."),
+        ("torch", "Install it with: pip install 'headstart[torch]', or unset KERAS_BACKEND for TensorFlow."),
         ("nonsense", "KERAS_BACKEND may be tensorflow, jax, torch; unset it for TensorFlow."),
     ],
 )

@@ -104,6 +104,15 @@ def test_it_is_converted_and_probed_once(frozen, monkeypatch):
     assert again.identity.name == "openvino"
 
 
+def test_what_was_converted_elsewhere_serves_a_backend_that_cannot_convert(frozen, monkeypatch):
+    with monkeypatch.context() as there:
+        there.setattr(convert, "why_not_converted", lambda: "OpenVINO cannot read it")
+        assert choose(frozen).identity.name == "keras-tensorflow-cpu"
+    choose(frozen)
+    monkeypatch.setattr(convert, "why_not_converted", lambda: "OpenVINO cannot read it")
+    assert choose(frozen).identity.name == "openvino"
+
+
 def test_a_conversion_that_disagrees_falls_back_to_keras_with_a_word(frozen, monkeypatch, caplog):
     def export_wrongly(model, path):
         inputs = keras.Input((16, 16, 3))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import StorageError
+from headstart.features import space as spaces
 from headstart.features import store as module
 from headstart.features.keys import picture_digest
 from headstart.features.store import Space, Store, default_root
@@ -107,7 +108,7 @@ def test_a_reader_from_before_a_merge_finds_its_rows():
 
 
 def test_large_shards_are_not_merged(monkeypatch):
-    monkeypatch.setattr(module, "_SMALL_SHARD_BYTES", 10)
+    monkeypatch.setattr(spaces, "_SMALL_SHARD_BYTES", 10)
     writer = space()
     writer.append(keys(1), rows(1))
     writer.append(keys(2), rows(2))

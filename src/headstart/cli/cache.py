@@ -16,7 +16,8 @@ _DAY = 24 * 3600
 def cache() -> None:
     """Look after the store of features.
 
-    It is in HEADSTART_STORE, else in the user's cache folder. Everything in it can be computed again.
+    It is in HEADSTART_STORE, a folder or an address as s3://bucket/store, else in the user's cache folder. Everything
+    in it can be computed again.
     """
 
 
@@ -27,12 +28,12 @@ def list_spaces(as_json: bool) -> None:
     store = Store()
     rows = [_row(space) for space in store.spaces()]
     if as_json:
-        print_json({"store": str(store.root), "spaces": rows})
+        print_json({"store": str(store.place), "spaces": rows})
         return
     if rows:
         columns = ("backbone", "weights", "px", "frontier", "runtime", "pictures", "size", "used")
         print_table(None, columns, [_line(row) for row in rows])
-    say("{} spaces in {}", len(rows), store.root)
+    say("{} spaces in {}", len(rows), store.place)
 
 
 def _line(row: dict[str, Any]) -> list[Any]:

@@ -22,8 +22,7 @@ def evaluate(run: str, data: str, label_pattern: str | None, as_json: bool) -> N
     Where it has train and val sides, val is evaluated.
     """
     from headstart.bundle import Run
-    from headstart.images.digest import picture_digest
-    from headstart.images.places import read_file
+    from headstart.features.extract import digests_of
     from headstart.images.sources import list_for_evaluation
 
     started = time.perf_counter()
@@ -32,7 +31,7 @@ def evaluate(run: str, data: str, label_pattern: str | None, as_json: bool) -> N
     result = opened.evaluate(listing, show=not as_json)
     left_out = [*listing.skipped, *result.quarantined]
     known = opened.trained_on()
-    learned_from = sum(picture_digest(read_file(picture.path)) in known for picture in result.pictures)
+    learned_from = sum(digest in known for digest in digests_of([picture.path for picture in result.pictures]))
     content: dict[str, Any] = {
         **result.figures.to_dict(),
         "classes": list(opened.classes),

@@ -5,18 +5,19 @@ import logging
 import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from headstart import __version__
 from headstart.cli.output import INTERRUPTED
-from headstart.errors import HeadstartError
+from headstart.distributed.processes import LAUNCHED, LOST, end
+from headstart.errors import HeadstartError, LostProcessError, SaidElsewhereError
 from headstart.texts import printable
 
 _COMMANDS = (
     *("audit", "backbones", "cache", "compare", "demo", "evaluate", "explain", "export", "export-features"),
-    *("layers", "predict", "report", "serve", "tensorboard", "train"),
+    *("launch", "layers", "predict", "report", "serve", "tensorboard", "train"),
 )
 """Each is a function of that name in a file of that name, with _ for -, and imported when it is called."""
 
@@ -53,7 +54,7 @@ class _Commands(click.Group):
         except click.ClickException as error:
             _fail(error.format_message(), error.exit_code)
         except HeadstartError as error:
-            _fail(" ".join(str(error).split()), 2)
+            _refuse(error)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
@@ -84,6 +85,13 @@ class _OneLine(logging.Formatter):
         return printable(super().format(record))
 
 
-def _fail(message: str, code: int) -> None:
+def _refuse(error: HeadstartError) -> NoReturn:
+    code = LOST if isinstance(error, LostProcessError) else 2
+    if isinstance(error, SaidElsewhereError) or (code == LOST and LAUNCHED in os.environ):
+        end(code)  # the first process, or the one that started them all, says it better
+    _fail(" ".join(str(error).split()), code)
+
+
+def _fail(message: str, code: int) -> NoReturn:
     click.echo(f"Error: {printable(message)}", err=True)
-    sys.exit(code)
+    end(code)

@@ -1,5 +1,6 @@
 """headstart train"""
 
+import logging
 import shlex
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from headstart.cli.options import (
     weights_option,
 )
 from headstart.cli.output import INTERRUPTED, json_option, print_figures, print_json, print_table, say
+from headstart.distributed.processes import asked_for, speaks
 from headstart.errors import RecipeError
 from headstart.loading import load_keras
 from headstart.recipe import (
@@ -123,12 +125,15 @@ def train(
     """Train a classifier on DATA and write it to RUN.
 
     DATA holds one folder of pictures for each class, or train and val (or test) folders of such folders; it may be a
-    zip, or a folder with a zip for each class, or a CSV file with columns path, label and perhaps split. What was
-    interrupted goes on when the same command is given again, or with --resume RUN.
+    zip, or a folder with a zip for each class, or a CSV file with columns path, label and perhaps split; or in object
+    storage, as s3://bucket/folder. What was interrupted goes on when the same command is given again, or with --resume
+    RUN.
     """
     import headstart
 
     context = click.get_current_context()
+    if not speaks():
+        logging.getLogger("headstart").setLevel(logging.ERROR)
     chosen = context.with_resource(open_engine(engine, address, workers))
     if resume is not None:
         _refuse_company(context)
@@ -145,12 +150,15 @@ def train(
         recipe = Recipe(data, out, **choices)
         trains = not (recipe.is_solved and recipe.weights == "imagenet")
         if folds is not None:
+            if asked_for().count > 1:
+                raise RecipeError(["folds are trained one after the other; several processes train one: --fold I/K."])
             load_keras("training", trains)
             found = headstart.cross_validate(data, folds, out=out, engine=chosen, progress=not as_json, **choices)
             print_json(found.metrics) if as_json else print_folds(found.metrics)
             return
         run = start(recipe, not as_json, trains, chosen)
-    print_json(run.metrics) if as_json else print_result(run.metrics)
+    if speaks():
+        print_json(run.metrics) if as_json else print_result(run.metrics)
     if run.metrics["interrupted"]:
         context.exit(INTERRUPTED)
 

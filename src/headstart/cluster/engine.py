@@ -11,8 +11,9 @@ from headstart.errors import StorageError
 from headstart.features.engine import LOCAL, Work
 from headstart.features.extract import Extraction, settled, those_not_kept
 from headstart.features.stat_cache import StatCache
-from headstart.features.store import Space
+from headstart.features.store import space_at
 from headstart.images.pictures import Quarantined
+from headstart.objects.addresses import absolute
 from headstart.progress import Advance
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class RayEngine:
         missing = those_not_kept(paths, stat_cache, result)
         advance(len(paths) - len(missing))
         if missing:
-            open_space = partial(Space, work.space.path.absolute())
+            open_space = partial(space_at, absolute(work.space.place))
             task = Extracting(missing[0], work.decode, work.view, work.frozen.pack(), open_space)
             result.extracted = self._run(task, missing, stat_cache, advance, result.digests, result.quarantined)
             result.digests = {path: result.digests[path] for path in paths if path in result.digests}
@@ -118,6 +119,6 @@ def _refuse_missing(result: Extraction) -> None:
     result.space.refresh()
     if any(digest not in result.space for digest in result.digests.values()):
         raise StorageError(
-            f"the features that the cluster computed are not in {result.space.path}. Set HEADSTART_STORE to a folder "
+            f"the features that the cluster computed are not in {result.space.place}. Set HEADSTART_STORE to a folder "
             "that all machines share, or to one in object storage."
         )

@@ -118,7 +118,7 @@ class Extractor(Part):
         space = self.task.open_space()
         if not space.about():
             raise StorageError(
-                f"the store {space.path} is not to be seen from {platform.node()}. Set HEADSTART_STORE to a folder "
+                f"the store {space.place} is not to be seen from {platform.node()}. Set HEADSTART_STORE to a folder "
                 "that all machines share, or to one in object storage."
             )
         return space

@@ -9,6 +9,7 @@ from headstart.errors import RecipeError, RunError
 from headstart.explaining.canvas import check_png, in_short, write_png
 from headstart.explaining.explain import TITLES, Explanation
 from headstart.explaining.sheets import MOST_ON_A_SHEET, in_detail, in_grid
+from headstart.objects.addresses import require_local
 
 ENDING = ".explained.png"
 
@@ -37,6 +38,7 @@ def writer_for(paths: Sequence[str], out: str | None, top: int) -> Writer:
     Raises:
         InputError: if nothing can be written there, or there are too many pictures for a sheet.
     """
+    require_local(out or "", "an explanation")
     if out is not None and (Path(out).is_dir() or not Path(out).suffix):
         return _Folder(Path(out), top)
     usual = f"{_stem(paths[0])}{ENDING}" if len(paths) == 1 else f"pictures{ENDING}"

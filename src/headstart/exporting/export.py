@@ -23,6 +23,7 @@ from headstart.exporting.pictures import CALIBRATION, find_on, spread, write_pix
 from headstart.exporting.quietly import kept_quiet
 from headstart.exporting.usage import labels_text, write_usage
 from headstart.features.keys import file_digest
+from headstart.objects.addresses import require_local
 from headstart.progress import waiting
 from headstart.run_files import MODEL, damaged
 
@@ -98,6 +99,7 @@ def export(
     chosen = find_formats(formats, precision)
     if not max_drop >= 0:
         raise InputError(f"a drop of at most {max_drop:g} points cannot be asked for; give 0 or more.")
+    require_local(out or run.path, "an export")
     parent = Path(out) if out is not None else run.path / "export"
     targets = {form.name: parent / _folder_name(form, precision) for form in chosen}
     for target in targets.values():

@@ -23,6 +23,7 @@ from headstart.images.decode import DecodeRecipe
 from headstart.images.given import listed, shares_of
 from headstart.images.pictures import Quarantined
 from headstart.loading import load_keras
+from headstart.objects.addresses import require_local
 from headstart.progress import bar
 from headstart.recipe import Recipe
 from headstart.records import recipe_of
@@ -136,6 +137,7 @@ def check_target(out: str | os.PathLike[str], data: str, force: bool = False) ->
         MissingExtraError: if what writes that format is not installed.
         StorageError: if nothing can be written there.
     """
+    require_local(out, "what is written")
     target = Path(out).resolve()
     suffix = target.suffix.lower()
     if suffix not in WRITERS:

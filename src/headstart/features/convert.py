@@ -223,10 +223,11 @@ def _for_accelerator(frozen: keras.Model, converted: Path | None, precision: Ask
 
 def _find_out(frozen: keras.Model, fingerprint: str, store: Store, samples: Samples) -> tuple[Path, Findings | None]:
     """Where OpenVINO's form of a frozen part lies, and what is known of it; None where it has none."""
-    if why_not_converted():
-        return store.converted(fingerprint), None
-    folder = store.converted(fingerprint) / version("openvino")
-    return folder, _recall(folder) or _convert_and_probe(frozen, folder, samples())
+    folder = store.converted(fingerprint) / (version("openvino") if has_openvino() else "none")
+    known = _recall(folder)  # which another process may have left that can convert, where this one cannot
+    if known is None and why_not_converted():
+        return folder, None
+    return folder, known or _convert_and_probe(frozen, folder, samples())
 
 
 def _keras_identity(device: Literal["cpu", "accelerator"], precision: Precision) -> RuntimeIdentity:

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
@@ -16,10 +16,10 @@ from headstart.images.decode import DecodeRecipe, UndecodableError, decode
 from headstart.images.digest import picture_digest
 from headstart.images.memory import reading
 from headstart.images.pictures import Content, Quarantined
-from headstart.images.places import Stat, read_file, size_of, stat_of
+from headstart.images.places import Stat, read_file, readers, size_of, stat_of, stats_of
 from headstart.images.views import View
 from headstart.progress import Advance
-from headstart.threads import cores, in_order
+from headstart.threads import in_order
 
 log = logging.getLogger(__name__)
 
@@ -243,6 +243,16 @@ def hash_pictures(
     return digests, unreadable
 
 
+def digests_of(paths: Sequence[str]) -> Iterator[str]:
+    """The digests of files that could be read a moment ago, in order.
+
+    Raises:
+        OSError: if one cannot be read any more.
+    """
+    workers = readers(paths[0]) if paths else 1
+    return in_order(lambda path: picture_digest(read_file(path)), paths, workers, workers, "digest")
+
+
 def _required(content: np.ndarray | Quarantined) -> np.ndarray:
     if isinstance(content, Quarantined):
         raise DataError(
@@ -296,10 +306,7 @@ def _look_at(
 def _recall(paths: Sequence[str], stat_cache: Digests) -> dict[str, _Known]:
     """What is known of files that have not changed."""
     # Taken before the cache compares: a file that changes in between has another stat when it is read.
-    stats: dict[str, Stat] = {}
-    for path in paths:
-        with suppress(OSError):
-            stats[path] = stat_of(path)
+    stats = stats_of(paths)
     return {path: (stats[path], digest) for path, digest in stat_cache.lookup(stats).items()}
 
 
@@ -352,8 +359,10 @@ def _read(path: str, make: Make | None, known: _Known | None, is_kept: Callable[
 
 def _in_order(paths: Iterable[Item], load: Callable[[Item], _Loaded], ahead: int = 2 * BATCH) -> Iterator[_Loaded]:
     """Load files on threads, a bounded number ahead, and give them in the order they came."""
-    workers = cores()
-    return in_order(load, paths, workers, ahead + workers, "decode")
+    waiting = iter(paths)
+    some = list(islice(waiting, 1))
+    workers = readers(some[0]) if some else 1
+    return in_order(load, chain(some, waiting), workers, ahead + workers, "decode")
 
 
 def in_batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from headstart.images.digest import PICTURE_DIGEST_BYTES
-from headstart.images.places import Stat, stat_of
+from headstart.images.places import Stat, stats_of
+from headstart.objects.addresses import absolute
 
 # What SQLite says of a damaged file, and what its rows are not.
 _DAMAGE = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
@@ -46,15 +47,9 @@ class StatCache:
         """The digests of those files that are remembered and have not changed since."""
         paths = list(paths)
         known = self._load([_name(path) for path in paths])
-        digests = {}
-        for path in paths:
-            entry = known.get(_name(path))
-            if entry is None:
-                continue
-            with contextlib.suppress(OSError):
-                if stat_of(path) == entry[0]:
-                    digests[path] = entry[1]
-        return digests
+        entries = {path: known[name] for path in paths if (name := _name(path)) in known}
+        stats = stats_of(entries)
+        return {path: digest for path, (stat, digest) in entries.items() if stats.get(path) == stat}
 
     def remember(self, entries: Mapping[str, tuple[Stat, str]]) -> None:
         """Remember the digests of files, each with the stat taken before the file was read."""
@@ -99,4 +94,4 @@ class StatCache:
 
 def _name(path: str) -> bytes:
     """The absolute path in bytes: a name on disk need not be text."""
-    return os.fsencode(os.path.abspath(path))
+    return os.fsencode(absolute(path))

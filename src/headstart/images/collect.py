@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from headstart.errors import DataError, nearest
 from headstart.images.pictures import Listing, Picture, Quarantined, Side, check_class_sizes
+from headstart.objects.addresses import as_path
 from headstart.texts import printable
 
 Place = str | os.PathLike[str]
@@ -40,7 +40,7 @@ def collect(
     everything = [item for items in (found, *given.values()) for item in items]
     skipped = tuple(item for item in everything if isinstance(item, Quarantined))
     names = _classes(source, pictures, classes)
-    return Listing(Path(source), tuple(pictures), names, skipped)
+    return Listing(as_path(source), tuple(pictures), names, skipped)
 
 
 def collect_for_evaluation(source: str | os.PathLike[str], found: Found) -> Listing:
@@ -56,7 +56,7 @@ def collect_for_evaluation(source: str | os.PathLike[str], found: Found) -> List
     wanted = next((side for side in ("val", "test") if side in sides), None)
     chosen = tuple(p._replace(side=None) for p in pictures if wanted is None or p.side == wanted)
     names = tuple(sorted({str(picture.label) for picture in chosen}))
-    return Listing(Path(source), chosen, names, tuple(item for item in found if isinstance(item, Quarantined)))
+    return Listing(as_path(source), chosen, names, tuple(item for item in found if isinstance(item, Quarantined)))
 
 
 def _classes(source: object, pictures: Sequence[Picture], listed: Sequence[str] | None) -> tuple[str, ...]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from headstart.errors import DataError, nearest
 from headstart.images.archives import ArchiveError
 from headstart.images.array_formats import beside
+from headstart.images.buckets import look_anew
 from headstart.images.pictures import SIDE_NAMES, Quarantined
-from headstart.images.places import Entry, entries, is_folder
+from headstart.images.places import Entry, entries, is_file, is_folder
+from headstart.objects.addresses import as_path, is_address, other_scheme
 
 _ARCHIVES = (".zip", ".npz", ".npy", ".h5", ".hdf5", ".pkl", ".pickle")
 _DEEPEST = 200
@@ -23,15 +25,33 @@ def existing_folder(given: str | os.PathLike[str]) -> Path:
     Raises:
         DataError: if it is not, with the nearest folder beside it.
     """
-    path = Path(given)
+    path = given_path(given)
     if is_folder_or_archive(path):
         return unwrapped(path)
     wanted = "Give a folder, or a zip, that holds one folder of pictures for each class; or a file of arrays."
-    if path.exists():
+    if is_address(path) and path.name.lower().endswith(_ARCHIVES):
+        raise DataError(f"{path} is not read in object storage. Copy it to this machine, or unpack it there.")
+    if path.exists() or is_file(path):
         raise DataError(f"{path} is a file, neither a folder nor an archive. {wanted}")
-    siblings = [entry.name for entry in visible(path.parent) if entry.is_folder] if path.parent.is_dir() else []
+    above = path.parent
+    siblings = [entry.name for entry in visible(above) if entry.is_folder] if is_folder(above) else []
     hint = f" In {path.parent}: {nearest(path.name, siblings)}" if siblings else ""
     raise DataError(f"no such folder: {path}. {wanted}{hint}")
+
+
+def given_path(given: str | os.PathLike[str]) -> Path:
+    """The path that somebody gave; one in object storage is listed anew.
+
+    Raises:
+        DataError: if it is an address that nothing is read from.
+        StorageError: if the object storage cannot be used.
+    """
+    if scheme := other_scheme(given):
+        raise DataError(f"{given} cannot be read: of addresses, s3:// and gs:// can, {scheme}:// cannot. Copy it here.")
+    path = as_path(given)
+    if is_address(given):
+        look_anew(path)
+    return path
 
 
 def is_folder_or_archive(path: Path) -> bool:
@@ -86,7 +106,7 @@ def walk(folder: Path) -> Iterator[str | Quarantined]:
                 f"a folder more than {_DEEPEST} folders or {_LONGEST_PATH:,} bytes down, which is not entered",
             )
         else:
-            waiting.append(iter(visible(Path(entry.path))))
+            waiting.append(iter(visible(as_path(entry.path))))
 
 
 def class_entries(folder: Path) -> list[Entry]:
@@ -100,7 +120,7 @@ def class_entries(folder: Path) -> list[Entry]:
 
 def unwrapped(path: Path) -> Path:
     """The one folder in a zip that was made of a folder of folders; anything else as it is."""
-    if path.is_dir():
+    if is_address(path) or path.is_dir():
         return path
     found = visible(path)
     if len(found) == 1 and found[0].is_folder:
@@ -111,7 +131,7 @@ def unwrapped(path: Path) -> Path:
 
 
 def _is_archive(entry: Entry) -> bool:
-    return entry.name.lower().endswith(_ARCHIVES) and not entry.problem and is_folder_or_archive(Path(entry.path))
+    return entry.name.lower().endswith(_ARCHIVES) and not entry.problem and is_folder_or_archive(as_path(entry.path))
 
 
 def _as_class(entry: Entry) -> Entry:
@@ -143,7 +163,7 @@ def refuse_overlap(one: Path, other: Path) -> None:
     Raises:
         DataError: if they are.
     """
-    first, second = one.resolve(), other.resolve()
+    first, second = (side if is_address(side) else side.resolve() for side in (one, other))
     if first.is_relative_to(second) or second.is_relative_to(first):
         raise DataError(
             f"{one} and {other} hold the same pictures. Give each side pictures of its own: nothing can be checked on "

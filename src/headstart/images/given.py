@@ -1,6 +1,5 @@
 """What a recipe says of the data: which pictures there are, and how they are divided."""
 
-import os
 from collections.abc import Callable, Sequence
 
 from headstart.images.groups import group_by_name
@@ -9,6 +8,7 @@ from headstart.images.manifest import read_manifest
 from headstart.images.pictures import Listing, Side
 from headstart.images.sources import list_labelled, named_below
 from headstart.images.split import Shares
+from headstart.objects.addresses import joined
 from headstart.recipe import Recipe
 from headstart.specs import parse_fold
 
@@ -58,4 +58,4 @@ def locate(recipe: Recipe) -> Callable[[str, Side], str]:
     """
     val, test = (place if isinstance(place, str) else None for place in (recipe.val, recipe.test))
     roots = named_below(recipe.data, val, test, recipe.label_pattern)
-    return lambda name, side: os.path.normpath(os.path.join(roots[side], name))
+    return lambda name, side: joined(roots[side], name)

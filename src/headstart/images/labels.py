@@ -1,9 +1,9 @@
 """A file that says which classes there are, and in which order."""
 
 import os
-from pathlib import Path
 
 from headstart.errors import DataError
+from headstart.images.places import opened
 
 _FORM = "It should hold one class name per line, in UTF-8."
 
@@ -17,7 +17,8 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[str, ...]:
         DataError: if the file cannot be read or is empty, or a class is in it twice.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        with opened(path) as file:
+            lines = file.read().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise DataError(f"the labels in {path} are not text in UTF-8. {_FORM}") from None
     except OSError as error:

@@ -1,10 +1,12 @@
 """The split of an earlier training: which content was on which side, whatever its file is called now."""
 
 import csv
+import io
 import os
 
 from headstart.errors import DataError
 from headstart.images.pictures import SIDE_NAMES, Side
+from headstart.images.places import opened
 
 _COLUMNS = ("digest", "side")
 
@@ -20,7 +22,7 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Side]:
     """
     found: dict[str, Side] = {}
     try:
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with io.TextIOWrapper(opened(path), newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = csv.DictReader(file)
             if not set(_COLUMNS) <= set(rows.fieldnames or ()):
                 raise DataError(f"{path} is no split: it has no columns digest and side. Give the splits.csv of a RUN.")

@@ -1,22 +1,29 @@
-"""Where pictures are: in folders, or in a zip or a file of arrays, which are read as if they were folders.
+"""Where pictures are: in folders, here or in object storage, in zips or in files of arrays, which are read as folders.
 
 A member of a zip is called by the path of the zip with its own name behind it, `pets.zip/cat/1.jpg`, and a row of an
 array by its number, `pets.npz/cat/001.ppm`. No file can have such a path, since what is before the name is no folder.
 """
 
 import errno
+import io
 import os
 import stat
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
+from headstart.images import buckets
 from headstart.images.archives import MAX_BYTES, Archive, ArchiveError
 from headstart.images.array_formats import beside, is_array_file
 from headstart.images.arrays import ArrayFile
+from headstart.objects.addresses import Address, is_address
+from headstart.objects.requests import AT_ONCE, Found, read
+from headstart.threads import cores, in_order
 
-Stat = tuple[int, int, int, int]
+Stat = buckets.Stat
 """Size in bytes, modification and change time in nanoseconds, inode."""
 
 _OPEN_ARCHIVES = 64
@@ -46,7 +53,10 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
 
     Raises:
         ArchiveError: if it is in a damaged one.
+        StorageError: if the object storage that it is in cannot be used.
     """
+    if is_address(path):
+        return buckets.children(path) is not None
     if os.path.isdir(path):
         return True
     place = _in_archive(os.fspath(path))
@@ -58,7 +68,10 @@ def is_file(path: str | os.PathLike[str]) -> bool:
 
     Raises:
         ArchiveError: if it is in a damaged one.
+        StorageError: if the object storage that it is in cannot be used.
     """
+    if is_address(path):
+        return _is_object(path)
     if os.path.isfile(path):
         return True
     place = None if os.path.isdir(path) else _in_archive(os.fspath(path))
@@ -66,7 +79,11 @@ def is_file(path: str | os.PathLike[str]) -> bool:
 
 
 def is_there(path: str | os.PathLike[str]) -> bool:
-    """Whether it is a file as above, whatever has become of what it was in."""
+    """Whether it is a file as above, whatever has become of what it was in.
+
+    Raises:
+        StorageError: if the object storage that it is in cannot be used.
+    """
     try:
         return is_file(path)
     except (ArchiveError, OSError, ValueError):
@@ -79,7 +96,10 @@ def entries(folder: str | os.PathLike[str]) -> list[Entry]:
     Raises:
         OSError: if it cannot be read.
         ArchiveError: if it is in a damaged zip.
+        StorageError: if the object storage that it is in cannot be used.
     """
+    if is_address(folder):
+        return [_of_bucket(found) for found in buckets.children(folder) or ()]
     place = None if os.path.isdir(folder) else _in_archive(os.fspath(folder))
     if place is None:
         with os.scandir(folder) as found:
@@ -97,7 +117,12 @@ def read_file(path: str) -> bytes:
 
     Raises:
         OSError: if it cannot be read, is no file or is larger than `MAX_BYTES`.
+        StorageError: if the object storage that it is in cannot be used.
     """
+    if is_address(path):
+        if size_of(path) > MAX_BYTES:
+            raise ArchiveError(f"larger than {MAX_BYTES >> 20} MiB")
+        return read(Address(path))
     try:
         found = _stat(path)
         if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody who writes
@@ -118,7 +143,10 @@ def size_of(path: str) -> int:
 
     Raises:
         OSError: if there is no such file.
+        StorageError: if the object storage that it is in cannot be used.
     """
+    if is_address(path):
+        return buckets.stat_of(path)[0]
     try:
         return _stat(path).st_size
     except NotADirectoryError:
@@ -133,7 +161,10 @@ def stat_of(path: str) -> Stat:
 
     Raises:
         OSError: if there is no such file.
+        StorageError: if the object storage that it is in cannot be used.
     """
+    if is_address(path):
+        return buckets.stat_of(path)
     try:
         found = _stat(path)
     except NotADirectoryError:
@@ -142,6 +173,48 @@ def stat_of(path: str) -> Stat:
             raise
         found = os.stat(place[0])
     return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def stats_of(paths: Iterable[str]) -> dict[str, Stat]:
+    """What tells whether files have changed, of those that are there; see `stat_of`."""
+    paths = list(paths)
+    unlisted = [path for path in paths if is_address(path) and not buckets.is_known(path)]
+    for _ in in_order(_stat_if_there, unlisted, AT_ONCE, AT_ONCE, "stat"):
+        pass  # from now on they are known
+    return {path: stat for path in paths if (stat := _stat_if_there(path)) is not None}
+
+
+def _stat_if_there(path: str) -> Stat | None:
+    try:
+        return stat_of(path)
+    except OSError:
+        return None
+
+
+def opened(path: str | os.PathLike[str]) -> IO[bytes]:
+    """A file, or the whole of an object, to be read.
+
+    Raises:
+        OSError: if it cannot be read.
+        StorageError: if the object storage that it is in cannot be used.
+    """
+    return io.BytesIO(read_file(os.fspath(path))) if is_address(path) else open(path, "rb")
+
+
+def readers(path: object) -> int:
+    """How many threads read files as this one: as many as there are cores, or more where they wait for a network."""
+    return AT_ONCE if is_address(path) else cores()
+
+
+def _is_object(path: str | os.PathLike[str]) -> bool:
+    try:
+        return bool(buckets.stat_of(path))
+    except FileNotFoundError:
+        return False
+
+
+def _of_bucket(found: Found) -> Entry:
+    return Entry(found.address.rpartition("/")[2], found.address, found.is_folder, problem=found.problem)
 
 
 def _stat(path: str) -> os.stat_result:

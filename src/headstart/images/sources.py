@@ -10,6 +10,7 @@ from headstart.images.folders import (
     class_entries,
     class_names,
     existing_folder,
+    given_path,
     is_folder_or_archive,
     refuse_overlap,
     refuse_strangers,
@@ -21,6 +22,7 @@ from headstart.images.patterns import list_by_pattern, list_by_pattern_for_evalu
 from headstart.images.pictures import SIDE_NAMES, Listing, Picture, Quarantined, Side, check_class_sizes
 from headstart.images.places import Entry, is_file
 from headstart.images.tables import is_table, list_table, list_table_for_evaluation
+from headstart.objects.addresses import as_path
 
 
 def list_labelled(
@@ -104,11 +106,11 @@ def list_any(paths: Sequence[str | os.PathLike[str]]) -> tuple[Picture, ...]:
     """
     pictures: list[Picture] = []
     for given in paths:
-        path = Path(given)
         if not os.fspath(given):
             raise DataError("an empty path was given. Give files, or folders of them.")
+        path = given_path(given)
         if is_folder_or_archive(path):
-            found = [Picture(item, Path(item).as_posix()) for item in walk(path) if isinstance(item, str)]
+            found = [Picture(item, as_path(item).as_posix()) for item in walk(path) if isinstance(item, str)]
             if not found:
                 raise DataError(f"no pictures in {path}.")
             pictures += found
@@ -136,7 +138,9 @@ def named_below(
         root, _ = _root_and_sides(existing_folder(data), val, test)
         return {"train": root, "val": root, "test": root}
     places: dict[Side, str | os.PathLike[str]] = {"train": data, "val": val or data, "test": test or data}
-    return {side: Path(place).parent if is_table(place) else existing_folder(place) for side, place in places.items()}
+    return {
+        side: as_path(place).parent if is_table(place) else existing_folder(place) for side, place in places.items()
+    }
 
 
 def _refuse_pattern(table: object, pattern: str | None) -> None:
@@ -171,7 +175,7 @@ def _side_folders(root: Path) -> dict[Side, Path]:
     sides: dict[Side, Entry] = {}
     for folder in folders:
         side = SIDE_NAMES.get(folder.name.lower())
-        if side is None or not any(inner.is_folder for inner in class_entries(unwrapped(Path(folder.path)))):
+        if side is None or not any(inner.is_folder for inner in class_entries(unwrapped(as_path(folder.path)))):
             continue
         if side in sides:
             raise DataError(
@@ -184,19 +188,20 @@ def _side_folders(root: Path) -> dict[Side, Path]:
             f"{root} holds {', '.join(sorted(folder.name for folder in sides.values()))} with class folders and, "
             f"beside them, {', '.join(others)} without. Move the latter, or give the folder that holds the classes."
         )
-    return {side: unwrapped(Path(folder.path)) for side, folder in sides.items()}
+    return {side: unwrapped(as_path(folder.path)) for side, folder in sides.items()}
 
 
 def _walk_classes(folder: Path, root: Path, side: Side | None) -> Iterator[Picture | Quarantined]:
+    above = os.fspath(root)
     for entry in class_entries(folder):
         if not entry.is_folder:
             yield Quarantined(entry.path, entry.problem or "it is in no class folder")
             continue
-        for item in walk(Path(entry.path)):
+        for item in walk(as_path(entry.path)):
             if isinstance(item, Quarantined):
                 yield item
             else:
-                name = os.path.relpath(item, root).replace(os.sep, "/")
+                name = os.path.relpath(item, above).replace(os.sep, "/")
                 yield Picture(item, name, entry.name, side)
 
 

@@ -1,6 +1,7 @@
 """Tables of pictures: CSV and Parquet files with a column of paths, one of labels, and perhaps of sides and groups."""
 
 import csv
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, Literal
 from headstart.errors import DataError, MissingExtraError
 from headstart.images.collect import Found, collect, collect_for_evaluation
 from headstart.images.pictures import SIDE_NAMES, Listing, Picture, Quarantined, Side
+from headstart.images.places import opened
+from headstart.objects.addresses import as_path, joined
 
 Column = Literal["path", "label", "side", "group"]
 
@@ -73,14 +76,14 @@ def _found(table: str | os.PathLike[str]) -> Found:
 
 def _rows(table: str | os.PathLike[str]) -> Iterator[Picture | Quarantined]:
     """The pictures of a table in its order, those named before or without a label apart."""
-    path = Path(table)
+    path = as_path(table)
     seen: dict[str, int] = {}
     for number, row in _read(path):
         name = row["path"].strip()
         if not name:
             yield Quarantined(str(path), f"line {number} has no path")
             continue
-        file = os.path.normpath(path.parent / name)
+        file = joined(path.parent, name)
         label = row["label"].strip()
         if not label:
             yield Quarantined(file, f"it has no label on line {number} of {path}")
@@ -116,7 +119,7 @@ def _read(path: Path) -> Iterator[tuple[int, Cells]]:
 
 
 def _read_csv(path: Path) -> Iterator[tuple[int, Cells]]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    with io.TextIOWrapper(opened(path), newline="", encoding="utf-8-sig") as file:
         header = file.readline(_LONGEST_HEADER)
         delimiter = max(_DELIMITERS[path.suffix.lower()], key=header.count)
         file.seek(0)
@@ -134,7 +137,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Cells]]:
         from pyarrow import parquet
     except ImportError:
         raise MissingExtraError(f"reading {path}", "parquet") from None
-    with open(path, "rb") as file:
+    with opened(path) as file:
         try:
             table = parquet.ParquetFile(file)
             header = table.schema_arrow.names

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from headstart.distributed.shares import Share
 from headstart.errors import DataError
 from headstart.features.extract import Extraction, load_pictures
 from headstart.features.runtime import Runtime
@@ -104,6 +105,7 @@ class Batches(keras.utils.PyDataset):
         seed: shuffles anew in every epoch; None keeps the order.
         weights: float32 `(pictures,)`, how much each picture counts; None for all the same.
         mixing: `mixup` or `cutmix`, drawn per batch where both are given; targets must be one-hot.
+        share: which rows of each batch are given, where several devices learn from it; None for all of them.
 
     Attributes:
         error: what went wrong while a batch was made; None if nothing did.
@@ -118,11 +120,12 @@ class Batches(keras.utils.PyDataset):
         seed: int | None = None,
         weights: np.ndarray | None = None,
         mixing: Sequence[Op] = (),
+        share: Share | None = None,
     ):
         super().__init__()
         self._source, self._paths, self._targets = source, list(paths), targets
         self._batch_size, self._seed, self._weights, self._mixing = batch_size, seed, weights, tuple(mixing)
-        self._epoch = 0
+        self._share, self._epoch = share, 0
         self.error: Exception | None = None
         self._order = np.arange(len(self._paths))
 
@@ -149,11 +152,16 @@ class Batches(keras.utils.PyDataset):
 
     def _batch(self, index: int) -> tuple[Any, ...]:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        mine = None if self._share is None else self._share.rows(len(chosen))
+        if mine is not None and not self._mixing:  # what is mixed has to be read whole
+            chosen, mine = chosen[mine], None
         arrays = self._source.read([self._paths[i] for i in chosen], self._epoch)
         wanted = [self._targets[chosen]] if self._weights is None else [self._targets[chosen], self._weights[chosen]]
         if self._mixing:
             random = np.random.default_rng([self._seed or 0, self._epoch, index])
             arrays, wanted = mix(arrays, wanted, self._mixing[random.integers(len(self._mixing))], random)
+        if mine is not None:
+            arrays, wanted = [array[mine] for array in arrays], [array[mine] for array in wanted]
         return tuple(arrays) if len(arrays) > 1 else arrays[0], *wanted
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from headstart.distributed.data_parallel import by_itself
 from headstart.errors import RecipeError, require_free_space, storage_errors
 from headstart.progress import Advance
 from headstart.training.batches import Batches
@@ -80,13 +81,22 @@ class Room(keras.callbacks.Callback):
                 require_free_space(folder, needed)
 
 
+class Checkpoint(keras.callbacks.ModelCheckpoint):
+    """Keras' own, written by one process of several."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the weights where they are better."""
+        with by_itself():
+            super().on_epoch_end(epoch, logs)
+
+
 class Memory(keras.callbacks.Callback):
     """Keeps the whole state of the training at the end of every epoch, and begins with what was kept.
 
     It comes last of all callbacks, so that it sees what the others have decided.
 
     Args:
-        file: where the state is kept.
+        file: where the state is kept; None where another process keeps it.
         state: what was kept before; None at the very beginning.
         stop: the early stopping, which is part of the state.
         best: the checkpoint, which is part of it too.
@@ -96,7 +106,7 @@ class Memory(keras.callbacks.Callback):
 
     def __init__(
         self,
-        file: Path,
+        file: Path | None,
         state: State | None,
         stop: keras.callbacks.EarlyStopping,
         best: keras.callbacks.ModelCheckpoint,
@@ -125,6 +135,8 @@ class Memory(keras.callbacks.Callback):
             )
         figures = {name: float(value) for name, value in sorted((logs or {}).items()) if name != "learning_rate"}
         self.rows.append({"epoch": epoch + 1, **figures})
+        if self._file is None:
+            return
         finished = self.model.stop_training or epoch + 1 == self.params["epochs"]
         progress = Progress(
             self.rows, float(self._stop.best), self._stop.best_epoch + 1, self._stop.wait, finished, self._plan

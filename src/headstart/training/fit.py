@@ -10,12 +10,14 @@ from types import FrameType
 
 import keras
 
+from headstart.distributed.data_parallel import settle
+from headstart.distributed.processes import ALONE, Team
 from headstart.errors import RunError, storage_errors
 from headstart.progress import training_bar
 from headstart.training.batches import Batches
-from headstart.training.callbacks import Memory, Room, StopAskedError, Turn
+from headstart.training.callbacks import Checkpoint, Memory, Room, StopAskedError, Turn
 from headstart.training.objective import Objective
-from headstart.training.state import Plan, Progress, assign, read_state
+from headstart.training.state import Plan, Progress, State, assign, read_state
 
 CHECKPOINT = "{epoch:02d}-{val_loss:.4f}.weights.h5"
 """What the best weights so far of the trainable half are called; `headstart.split(run.model)` has that half."""
@@ -77,6 +79,7 @@ def fit(
     label: str = "training",
     show: bool = False,
     on_epoch: Callable[[list[dict[str, float]]], None] = lambda rows: None,
+    team: Team = ALONE,
 ) -> Fitted:
     """Train until the validation loss stops falling, and keep the best epoch's weights.
 
@@ -96,13 +99,15 @@ def fit(
         label: what the progress bar calls it.
         show: whether to draw one.
         on_epoch: told of all rows after every epoch.
+        team: the processes that train together; the first one writes, and only there `on_epoch` is told.
 
     Raises:
         RunError: if the state is damaged, or that of a training on other pictures.
+        LostProcessError: if another process of the team has ended.
         StorageError: if something cannot be written.
         KeyboardInterrupt: if it is interrupted before there is anything to keep.
     """
-    state = read_state(places.state)
+    state = _read_together(places.state, team)
     if state is not None and state.progress.plan != plan:
         raise RunError(
             f"the pictures are not those that {places.state.stem} was interrupted on. "
@@ -116,28 +121,34 @@ def fit(
     if state is not None:
         assign(model.variables, state.model, places.state)
         assign(optimizer.variables, state.optimizer, places.state)
+    settle(model, optimizer, team)
     model.compile(optimizer, objective.loss, metrics=[objective.metric])
     stop = keras.callbacks.EarlyStopping("val_loss", patience=plan.patience, restore_best_weights=True)
-    best = keras.callbacks.ModelCheckpoint(
+    best = Checkpoint(
         str(places.checkpoints / CHECKPOINT), monitor="val_loss", save_best_only=True, save_weights_only=True
     )
     begun = len(state.progress.rows) if state else 0
-    with training_bar(label, len(train) * plan.epochs, show) as (advance, say), ctrl_c() as asked_to_stop:
+    with training_bar(label, len(train) * plan.epochs, show) as (advance, say), ctrl_c() as asked_here:
+
+        def asked_to_stop() -> bool:
+            return team.any(asked_here())  # or one of them would wait for a step that another one does not take
+
         advance(begun * len(train))
-        memory = Memory(places.state, state, stop, best, plan, on_epoch)
+        memory = Memory(places.state if team.is_first else None, state, stop, best, plan, on_epoch)
         turn, room = Turn(train, advance, say, asked_to_stop), Room(places.checkpoints, places.tensorboard)
-        callbacks = [turn, stop, room, best, *_tensorboard(places.tensorboard), memory]
+        writing = [room, best, *_tensorboard(places.tensorboard)] if team.is_first else []
         train.begin(begun)
         try:
-            model.fit(
-                train,
-                validation_data=val,
-                initial_epoch=begun,
-                epochs=plan.epochs,
-                verbose=0,
-                shuffle=False,
-                callbacks=callbacks,
-            )
+            with team.not_alone():
+                model.fit(
+                    train,
+                    validation_data=val,
+                    initial_epoch=begun,
+                    epochs=plan.epochs,
+                    verbose=0,
+                    shuffle=False,
+                    callbacks=[turn, stop, *writing, memory],
+                )
             interrupted = asked_to_stop()
         except StopAskedError:
             if not memory.rows:
@@ -150,6 +161,17 @@ def fit(
                 raise cause from error
             raise
     return Fitted(memory.rows, int(stop.best_epoch) + 1, interrupted)
+
+
+def _read_together(file: Path, team: Team) -> State | None:
+    """What was kept of a training, the same in all processes."""
+    with team.together():
+        state = read_state(file)
+    epochs = team.of_all(None if state is None else len(state.progress.rows))
+    with team.together():
+        if any(found != epochs[0] for found in epochs):
+            raise RunError(f"{team.name} does not see what the others see in {file}: RUN has to be a shared folder.")
+    return state
 
 
 def _fitted(progress: Progress, interrupted: bool) -> Fitted:

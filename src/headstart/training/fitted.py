@@ -3,11 +3,14 @@
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import keras
 import numpy as np
 
+from headstart.distributed.data_parallel import devices, spread
+from headstart.distributed.shares import Share
 from headstart.errors import RecipeError
 from headstart.features.accelerator import on_accelerator
 from headstart.features.runtime import is_out_of_memory
@@ -47,11 +50,13 @@ def fit_stage(session: Session, name: str, model: keras.Model, head: HeadSpec, c
     _refuse_boxes_of_vectors(session, name, cut)
     _say_the_price(session, name, cut)
     _say_what_is_not_written(session)
-    session.places(name).prepare()
+    session.prepare_places(name)
     views, source = _source(session, name, cut)
     begin = [np.array(weight) for weight in model.get_weights()]
-    state = read_state(session.places(name).state)
-    batch_size = state.progress.plan.batch_size if state else _fitting_batch(session, cut)
+    with session.team.together():
+        state = read_state(session.places(name).state)
+    fitting = state.progress.plan.batch_size if state else _fitting_batch(session, cut)
+    batch_size = min(session.team.of_all(fitting))
     while True:
         try:
             fitted = _fit(session, name, cut, source, batch_size)
@@ -59,6 +64,8 @@ def fit_stage(session: Session, name: str, model: keras.Model, head: HeadSpec, c
         except Exception as error:
             if not is_out_of_memory(error) or batch_size == 1:
                 raise
+            if session.team.count > 1:  # the others may have had enough, and wait
+                raise RecipeError([f"memory has run out with batches of {batch_size} pictures; give fewer."]) from error
             batch_size //= 2
             log.warning("memory has run out, so %s begins again with batches of %d pictures.", name, batch_size)
             session.places(name).state.unlink(missing_ok=True)
@@ -91,15 +98,16 @@ def _fit(session: Session, name: str, cut: Cut, source: Source, batch_size: int)
     weights = class_weights(learned.labels, session.classes) if recipe.class_weights == "balanced" else None
     targets = objective.targets(learned.labels)
     mixing = _mixing(name, recipe.augmentations, recipe.augment)
-    train = Batches(source, learned.paths, targets, batch_size, recipe.seed, weights, mixing)
-    val = Batches(Kept([cut.features]), judged.paths, objective.targets(judged.labels), batch_size)
-    optimizer = make_optimizer(recipe, name, len(train), _scales(session))
+    share = Share(session.team, devices(session.team), batch_size)
+    train = Batches(source, learned.paths, targets, batch_size, recipe.seed, weights, mixing, share)
+    val = Batches(Kept([cut.features]), judged.paths, objective.targets(judged.labels), batch_size, share=share)
+    real = share.real(train.pictures), share.real(val.pictures)
     in_16_bits = recipe.mixed_precision == "on" or (recipe.mixed_precision == "auto" and on_accelerator())
-    with computing_in_16_bits(trainable, in_16_bits):
+    with computing_in_16_bits(trainable, in_16_bits), spread(trainable, *real, share.devices) as model:
         return fit(
-            trainable,
-            objective,
-            optimizer,
+            model,
+            make_objective(recipe, session.classes),  # anew, for its metric lies where the model does
+            make_optimizer(recipe, name, len(train), _scales(session)),
             train,
             val,
             Plan(recipe.epochs, recipe.patience, batch_size, session.pictures()),
@@ -107,6 +115,7 @@ def _fit(session: Session, name: str, cut: Cut, source: Source, batch_size: int)
             {"head": "training the head", "finetune": "fine-tuning"}.get(name, "training"),
             session.show,
             lambda rows: session.on_epoch(name, rows),
+            session.team,
         )
 
 
@@ -117,6 +126,7 @@ def _source(session: Session, name: str, cut: Cut) -> tuple[Views, Source]:
     if name == "head" and asked.mode == "auto":
         asked = _NO_VIEWS
     views = session.keeper.how_many_views(asked, cut.frozen, len(paths))
+    views = Views(**session.team.of_all(asdict(views))[0])  # there may be less room where another process is
     ops = tuple(op for op in parse_ops(recipe.augmentations) if op.kind not in MIXING)
     if views.mode == "none" or not ops:
         return _NO_VIEWS, Kept([cut.features])

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from headstart.distributed.processes import ALONE, Team
 from headstart.errors import WeightsError
 from headstart.evaluation.evaluate import of_both_classes
 from headstart.features.extract import Extraction
@@ -53,6 +54,7 @@ class Session:
         on_epoch: told, after every epoch, of the stage's name and of all its rows so far.
         data: the pictures on their sides, once it is known which can be decoded.
         left_out: files that cannot be.
+        team: the processes that train together; the first one writes.
     """
 
     recipe: Recipe
@@ -67,6 +69,7 @@ class Session:
     standardisation: Standardisation | None = None
     data: Dataset | None = None
     left_out: list[Quarantined] = field(default_factory=list)
+    team: Team = ALONE
 
     def __post_init__(self) -> None:
         self._freezers = [Freezer(network.model) for network in self.networks]
@@ -115,6 +118,16 @@ class Session:
         """Where a stage leaves its traces."""
         logs = Path(self.recipe.tensorboard) if self.recipe.tensorboard else self.folder / "tensorboard"
         return Places(self.folder / WORK / f"{stage}.safetensors", self.folder / "checkpoints" / stage, logs / stage)
+
+    def prepare_places(self, stage: str) -> None:
+        """Make sure, before anything is trained, that a stage's traces can be written.
+
+        Raises:
+            StorageError: if they cannot.
+        """
+        with self.team.together():
+            if self.team.is_first:
+                self.places(stage).prepare()
 
     def keep(self, parts: Parts) -> "Cut":
         """Keep what the frozen part gives for the centre view of every picture, and split the pictures."""
@@ -210,8 +223,9 @@ def finish(session: Session, name: str, model: keras.Model, cut: Cut, head: Head
 def judge(session: Session, cut: Cut) -> dict[Side, np.ndarray]:
     """What a model says, with the weights it has now, of validation and test pictures."""
     assert session.data is not None
-    single = session.recipe.output == "sigmoid"
-    return {side: cut.probabilities(session.side(side), single) for side in session.data.evaluated_sides}
+    single, sides = session.recipe.output == "sigmoid", session.data.evaluated_sides
+    said = [cut.probabilities(session.side(side), single) for side in sides]
+    return dict(zip(sides, session.team.of_first(said), strict=True))  # what follows from it must follow everywhere
 
 
 def judge_in_f32(session: Session, stage: Stage) -> Stage:

@@ -62,7 +62,7 @@ def run_strategy(session: Session, begin: keras.Model | None = None, begin_head:
     """
     strategy = session.recipe.strategy
     if strategy != "head":  # a folder that cannot be written is no surprise to spring after an hour
-        session.places({"auto": "finetune"}.get(strategy, strategy)).prepare()
+        session.prepare_places({"auto": "finetune"}.get(strategy, strategy))
     prepare(session)
     if session.extended is not None:
         stage = extend_stage(session, *session.extended)
@@ -78,9 +78,9 @@ def run_strategy(session: Session, begin: keras.Model | None = None, begin_head:
 def prepare(session: Session) -> None:
     """Measure what the recipe wants to know of the training pictures before anything is frozen."""
     if session.recipe.standardise:
-        session.standardise()
+        session.team.in_turn(session.standardise)
     if session.recipe.batchnorm == "adapt" and session.recipe.strategy != "scratch":
-        session.adapt()
+        session.team.in_turn(session.adapt)
 
 
 def as_saved(session: Session, outcome: Outcome) -> Outcome:

@@ -1,0 +1,1 @@
+"""Work that is shared by several processes, on one machine or on many."""

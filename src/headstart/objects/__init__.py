@@ -1,0 +1,1 @@
+"""Object storage: pictures are read from it, and features are kept in it."""
