@@ -22,6 +22,7 @@ SHARED = Path(os.environ.get("HEADSTART_SHARED", Path(__file__).parents[1].paren
 
 LONGEST = (
     *("training/test_strategies.py", "cluster/test_losses.py", "cluster/test_ray.py", "test_train.py"),
+    *("distributed/test_launch_training.py", "objects/test_cluster.py"),
     *("training/test_laws_of_training.py", "cli/test_commands.py", "test_kill.py", "test_without_tensorflow.py"),
     *("boards/test_board.py", "feature_files/test_export.py", "exporting/test_export.py", "test_every_source.py"),
     *("models/test_cut_laws.py", "test_trust.py", "test_resume.py", "training/test_fit.py", "models/test_nano.py"),
