@@ -33,7 +33,7 @@ HARD = {
         # From pretrained weights: at random ones half a unit in the last place changes the curve, in one process too.
         *("--backbone", "nano", "--image-size", "32", "--json", "--strategy", "finetune", "--unfreeze", "all"),
         *("--batchnorm", "trainable", "--head", "dropout:0.2", "--augment", "stream", "--batch-size", "8"),
-        *("--epochs", "2", "--optimizer", "sgd"),
+        *("--epochs", "2", "--optimizer", "sgd", "--learning-rate", "1e-5"),
     ),
     "auto": (
         *(*MOBILENET, "--strategy", "auto", "--unfreeze", "last:6", "--augment", "none", "--batch-size", "10"),
