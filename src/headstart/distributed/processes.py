@@ -118,7 +118,7 @@ class Team:
         different = [number for number, found in enumerate(self.of_all(digest)) if found != digest]
         if different:
             raise HeadstartError(
-                f"the {what} of {self.name} are not those of process {different[0]}. Processes need the same headstart, "
+                f"the {what} of {self.name} are not those of process {different[0]}. All need the same headstart, "
                 "Keras and JAX; if they have them, please report this."
             )
 
