@@ -10,6 +10,7 @@ Source: https://keras.io/api/distribution/ (`keras.distribution.initialize`) and
 https://docs.jax.dev/en/latest/multi_process.html.
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -102,6 +103,24 @@ class Team:
             np.frombuffer(piece.tobytes(), array.dtype).reshape(array.shape)
             for piece, array in zip(pieces, arrays, strict=True)
         ]
+
+    def refuse_different(self, arrays: list[np.ndarray], what: str) -> None:
+        """Make sure that all processes have the same.
+
+        Args:
+            arrays: what they should have.
+            what: what a person calls it, in the plural.
+
+        Raises:
+            HeadstartError: if they have not.
+        """
+        digest = hashlib.blake2b(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+        different = [number for number, found in enumerate(self.of_all(digest)) if found != digest]
+        if different:
+            raise HeadstartError(
+                f"the {what} of {self.name} are not those of process {different[0]}. All need the same headstart, "
+                "Keras and JAX; if they have them, please report this."
+            )
 
     def any(self, flag: bool) -> bool:
         """Whether any process says so; quick enough to be asked after every step."""

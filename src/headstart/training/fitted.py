@@ -70,6 +70,8 @@ def fit_stage(session: Session, name: str, model: keras.Model, head: HeadSpec, c
             log.warning("memory has run out, so %s begins again with batches of %d pictures.", name, batch_size)
             session.places(name).state.unlink(missing_ok=True)
             model.set_weights(begin)
+    if session.team.count > 1:
+        session.team.refuse_different(model.get_weights(), "weights after training")
     details: dict[str, Any] = {
         "best_epoch": fitted.best_epoch,
         "epochs_run": len(fitted.rows),
