@@ -76,7 +76,7 @@ class _NoTensorFlow(MetaPathFinder):
 class _OnlyWhatIsUsed(MetaPathFinder):
     """While Keras is imported: what it offers to work with is not there, and scipy.signal comes when it is used."""
 
-    _OFFERS = ("pandas", "requests", "sklearn")
+    _OFFERS = ("jax", "pandas", "requests", "sklearn")
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`."""
