@@ -124,7 +124,7 @@ def model(seconds: dict[str, float], sizes: dict[str, float], given: argparse.Na
                 f"{count * sizes['picture'] / 1e12:,.2f}",
                 f"{count * sizes['features'] / 1e12:,.3f}",
                 f"{hours * given.core_hour:,.2f}",
-                f"{count * given.get / 1e3:,.2f}",
+                f"{count * given.requests * given.get / 1e3:,.2f}",
                 f"{count / ROWS * given.put / 1e3:,.2f}",
             ]
         )
@@ -135,7 +135,7 @@ def model(seconds: dict[str, float], sizes: dict[str, float], given: argparse.Na
         [
             "requests to one prefix",
             f"{given.gets_a_second:,}/s",
-            f"{given.gets_a_second * core:,.0f} cores",
+            f"{given.gets_a_second / given.requests * core:,.0f} cores",
         ],
         [
             "network of a machine",
@@ -147,7 +147,8 @@ def model(seconds: dict[str, float], sizes: dict[str, float], given: argparse.Na
     return [
         table(columns, rows),
         table(["what one waits for", "limit", "reached with"], limits),
-        f"Assumed: ${given.core_hour} a core hour, ${given.get} a thousand reads, ${given.put} a thousand writes.",
+        f"Assumed: ${given.core_hour} a core hour, {given.requests} requests to read a picture, ${given.get} a thousand of "
+        f"them, ${given.put} a thousand writes.",
     ]
 
 
@@ -156,6 +157,7 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--core-hour", type=float, default=0.04, help="Dollars.")
+    parser.add_argument("--requests", type=int, default=3, help="That reading a picture takes in object storage.")
     parser.add_argument("--get", type=float, default=0.0004, help="Dollars for a thousand reads.")
     parser.add_argument("--put", type=float, default=0.005, help="Dollars for a thousand writes.")
     parser.add_argument("--gets-a-second", type=int, default=5500, help="Of one prefix of the object storage.")

@@ -80,7 +80,7 @@ class _OnlyWhatIsUsed(MetaPathFinder):
         spare: whether that is all that it offers; else JAX alone, which it imports to mend it, whoever computes.
     """
 
-    _OFFERS = ("jax", "pandas", "requests", "sklearn")
+    _OFFERS = ("pandas", "requests", "sklearn")
 
     def __init__(self, spare: bool):
         self._spare = spare

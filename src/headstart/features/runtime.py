@@ -136,7 +136,7 @@ class OpenVINORuntime:
         hint = "THROUGHPUT" if at_most > self.batch else "LATENCY"
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": hint}
         if limit := most_cores():  # else OpenVINO knows better than we how many are cores, and how many halves of one
-            settings["INFERENCE_NUM_THREADS"] = limit
+            settings |= {"INFERENCE_NUM_THREADS": limit, "ENABLE_CPU_PINNING": False}  # or all would take the first one
         self.shape = tuple(graph.inputs[0].shape)[1:]
         self._queue = openvino.AsyncInferQueue(core.compile_model(graph, "CPU", settings))
         # What the queue calls must not know the queue, or nobody ever frees the two of them.
