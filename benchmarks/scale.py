@@ -147,8 +147,8 @@ def model(seconds: dict[str, float], sizes: dict[str, float], given: argparse.Na
     return [
         table(columns, rows),
         table(["what one waits for", "limit", "reached with"], limits),
-        f"Assumed: ${given.core_hour} a core hour, {given.requests} requests to read a picture, ${given.get} a thousand "
-        f"of them, ${given.put} a thousand writes.",
+        f"Assumed: ${given.core_hour} a core hour, {given.requests} requests a picture, ${given.get} a thousand of "
+        f"them, ${given.put} a thousand writes.",
     ]
 
 
