@@ -42,7 +42,8 @@ def commands(text: str, program: str) -> list[list[str]]:
 def recipe_of(words: list[str]) -> Recipe:
     """What a command line of `headstart train` comes to."""
     given = command.make_context("train", words).params
-    del given["resume"], given["ensemble"], given["folds"], given["as_json"]
+    for name in ("resume", "ensemble", "folds", "engine", "address", "workers", "as_json"):
+        del given[name]
     given["val"] = parse_share(given["val"])
     return Recipe(**given)
 

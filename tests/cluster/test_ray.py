@@ -56,6 +56,7 @@ def test_three_workers_keep_bit_for_bit_what_this_process_keeps(pictures, engine
     assert [(bad.path, bad.reason) for bad in there.quarantined] == [(bad.path, bad.reason) for bad in here.quarantined]
 
 
+@pytest.mark.slow
 def test_a_cluster_and_a_process_warm_each_other(pictures, engine, elsewhere, tmp_path):
     data = pictures(red=12, green=12)
     elsewhere("by the cluster")

@@ -35,7 +35,7 @@ def test_a_batch_fills_the_cache_and_no_more(model):
 
 
 def test_every_core_has_a_batch(model, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 32)
+    monkeypatch.setattr("headstart.features.runtime.cores", lambda: 32)
     assert OpenVINORuntime(model, pixels=True).batch == 1
     assert OpenVINORuntime(model, pixels=True, at_most=128).batch == 2
 
