@@ -11,7 +11,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader, find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from headstart.errors import HeadstartError, InputError, MissingExtraError
 
@@ -267,16 +267,28 @@ def without_stderr() -> Iterator[None]:
     TensorFlow's C++ prints remarks on the processor while it is imported, before any log level applies, and Ray's C++
     on its log level.
     """
-    if sys.stderr is None:  # somebody has closed it
+    with _silenced(sys.stderr, 2):
+        yield
+
+
+@contextmanager
+def without_stdout() -> Iterator[None]:
+    """The same for the standard output: Gloo greets there when processes first meet, and `--json` prints one object."""
+    with _silenced(sys.stdout, 1):
+        yield
+
+
+@contextmanager
+def _silenced(stream: TextIO | None, number: int) -> Iterator[None]:
+    if stream is None:  # somebody has closed it
         yield
         return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    stream.flush()
+    kept, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(nowhere, number)
         yield
     finally:
-        os.dup2(kept, 2)
+        os.dup2(kept, number)
         os.close(kept)
         os.close(nowhere)

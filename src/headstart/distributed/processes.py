@@ -22,6 +22,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from headstart.errors import HeadstartError, InputError, LostProcessError, SaidElsewhereError
+from headstart.loading import without_stdout
 
 ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 COUNT = "KERAS_DISTRIBUTION_NUM_PROCESSES"
@@ -245,7 +246,7 @@ def join() -> Team:
             heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
             shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
         )
-        with _without_stdout():
+        with without_stdout():
             team.any(False)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -272,17 +273,3 @@ def _shown_and_ended(show: Callable[..., Any]) -> Callable[..., NoReturn]:
         end(1)
 
     return show_and_end
-
-
-@contextmanager
-def _without_stdout() -> Iterator[None]:
-    """Gloo greets on the standard output when processes first meet, where `--json` prints one object alone."""
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
