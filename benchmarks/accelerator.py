@@ -1,11 +1,12 @@
 """What an accelerator does for headstart, on whatever backend KERAS_BACKEND names; it runs on a processor, too.
 
-    python benchmarks/accelerator.py --data FOLDER [--parts train,features,decode,frozen] [--weights FILE]
+    python benchmarks/accelerator.py --data FOLDER [--parts train,features,ray,decode,frozen] [--weights FILE]
 
 FOLDER has folders of classes in train/ and val/. The parts, each a table in Markdown:
 
     train      whole trainings on an empty and on a warm store, in f32 and bf16, and on the processor for comparison
     features   how far features are from those that the processor computes in f32
+    ray        features from a worker of a Ray cluster that has the accelerator, against those of this process
     decode     pictures decoded per second, as extraction does it
     frozen     pictures per second through frozen parts with random weights, from pixels in memory to features in memory
 
@@ -40,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder with train/ and val/")
     parser.add_argument("--decode", help="folder of pictures to decode; --data by default")
-    parser.add_argument("--parts", default="train,features,decode,frozen")
+    parser.add_argument("--parts", default="train,features,ray,decode,frozen")
     parser.add_argument("--networks", default=NETWORKS, help="name:batch/batch,...")
     parser.add_argument("--backbone", default="nano", help="for train and features")
     parser.add_argument("--weights", default="imagenet", help="of that backbone")
@@ -56,7 +57,7 @@ def main() -> None:
         np.save(options.features_into, features(options))
         return
     # Children first: once this process has the accelerator, it has the memory, too.
-    parts = {"train": trainings, "features": parity, "decode": decoding, "frozen": frozen_parts}
+    parts = {"train": trainings, "features": parity, "ray": on_ray, "decode": decoding, "frozen": frozen_parts}
     for name in [part for part in parts if part in options.parts.split(",")]:
         print(f"\n## {name}\n", flush=True)
         parts[name](options)
@@ -145,6 +146,38 @@ def _features_of(options: argparse.Namespace, precision: str, file: Path, enviro
     subprocess.run(command, check=True, env=os.environ | environment)
     found: np.ndarray = np.load(file)
     return found
+
+
+def on_ray(options: argparse.Namespace) -> None:
+    """The same features twice, each time by a new process with an empty store."""
+    print("| precision | this process, s | worker, s | features | that differ | largest difference |")
+    print("|---|---|---|---|---|---|")
+    for precision in PRECISIONS:
+        with tempfile.TemporaryDirectory() as folder:
+            alone, there = (_exported(options, precision, engine, Path(folder)) for engine in ("local", "ray"))
+        (mine, seconds), (others, seconds_there) = alone, there
+        differing, largest = np.count_nonzero(mine != others), np.abs(mine - others).max()
+        cells = [
+            precision,
+            f"{seconds:.1f}",
+            f"{seconds_there:.1f}",
+            f"{mine.size:,}",
+            f"{differing:,}",
+            f"{largest:.2g}",
+        ]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _exported(options: argparse.Namespace, precision: str, engine: str, folder: Path) -> tuple[np.ndarray, float]:
+    """Features `(pictures, width)` and the seconds of the whole command."""
+    file = folder / f"{engine}.npz"
+    command = [sys.executable, "-c", "from headstart.cli.main import cli; cli()", "export-features", options.data]
+    command += ["--out", str(file), "--backbone", options.backbone, "--weights", options.weights]
+    command += ["--precision", precision, "--engine", engine]
+    with _timed() as taken:
+        subprocess.run(command, check=True, env=os.environ | {"HEADSTART_STORE": str(folder / f"store-{engine}")})
+    with np.load(file) as found:
+        return np.concatenate([found[name] for name in sorted(found.files) if "features" in name]), taken[0]
 
 
 def features(options: argparse.Namespace) -> np.ndarray:

@@ -64,6 +64,16 @@ def load_keras(what: str, trains: bool = True, bare: bool = False) -> None:
         raise _unusable(str(error)) from error
 
 
+def share_accelerators() -> None:
+    """Have Keras' backend, once it is loaded, take memory of a GPU as it needs it, and leave the rest to others.
+
+    TensorFlow takes all of it otherwise, and JAX three quarters: nothing to speak of would be left to a worker beside
+    the process that asked for it. Whoever has chosen is left alone.
+    """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
 class _NoTensorFlow(MetaPathFinder):
     """Keeps Keras from importing TensorFlow only to see whether something is a tensor of it."""
 

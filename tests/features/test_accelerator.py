@@ -102,6 +102,14 @@ def test_a_copy_in_bfloat16_leaves_the_model_and_its_preprocessing_alone(frozen)
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_network_that_adds_tensors_without_a_layer_has_a_copy_in_bfloat16():
+    x = keras.Input((32, 32, 3))
+    once = keras.layers.Conv2D(4, 3)(x)
+    copy = in_bfloat16(keras.Model(x, once + 2 * keras.ops.relu(once)))
+    found = copy(np.ones((1, 32, 32, 3), np.float32))
+    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
+
+
 class Forgetful:
     """A model on a device with room for four pictures."""
 

@@ -16,11 +16,12 @@ from headstart.cluster.worker import ERROR, PATH, Columns, Part
 from headstart.errors import HeadstartError, InputError, MissingExtraError
 from headstart.features.extract import in_batches
 from headstart.features.runtime import BATCH
-from headstart.loading import is_installed, without_stderr
+from headstart.loading import is_installed, share_accelerators, without_stderr
 from headstart.threads import cores
 
-_LARGEST_PART = 4 * BATCH
-"""Pictures that a worker is given at once: what Ray gives out again when the worker is lost."""
+_BATCHES = 4
+"""So many batches of pictures, at most, are a part: what a worker is given at once, and Ray gives out again when the
+worker is lost."""
 
 _PARTS_EACH = 4
 """A worker should get so many parts at least, so that none of them waits long for the last one."""
@@ -43,11 +44,18 @@ class Cluster:
     def __init__(self, address: str | None = None, workers: int | None = None):
         if not is_installed("ray"):
             raise MissingExtraError("--engine ray", "ray")
+        share_accelerators()  # the process that asks may be on the machine of a worker
         self._address, self._workers = address, workers
         self._is_ours = False
 
     def stream(
-        self, part: type[Part], task: Any, paths: Sequence[str], on_gpus: bool = False, ordered: bool = False
+        self,
+        part: type[Part],
+        task: Any,
+        paths: Sequence[str],
+        batch: int = BATCH,
+        on_gpus: bool = False,
+        ordered: bool = False,
     ) -> Iterator[Columns]:
         """What becomes of files in the hands of workers, part by part.
 
@@ -55,6 +63,7 @@ class Cluster:
             part: what every worker runs.
             task: what is to be done; sent once to every machine.
             paths: the files.
+            batch: of how many of them a worker makes one run.
             on_gpus: whether each worker needs a GPU.
             ordered: whether the parts must come in the order of the files.
 
@@ -67,7 +76,9 @@ class Cluster:
         import ray.data
 
         workers, cores_each = self._room(on_gpus)
-        size = max(1, min(_LARGEST_PART, ceil(len(paths) / (_PARTS_EACH * workers))))
+        size = max(1, min(_BATCHES * batch, ceil(len(paths) / (_PARTS_EACH * workers))))
+        if on_gpus:  # what is missing of a large batch is filled up in vain
+            size = batch * ceil(size / batch)
         parts = [
             pyarrow.table({PATH: pyarrow.array(map(os.fsencode, some), pyarrow.binary())})
             for some in in_batches(paths, size)
@@ -79,7 +90,7 @@ class Cluster:
         with ray.data.DataContext.current(context):
             done = ray.data.from_arrow(parts).map_batches(
                 part,
-                batch_size=None,
+                batch_size=size,
                 compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts))),
                 num_cpus=cores_each,
                 num_gpus=1 if on_gpus else None,

@@ -10,6 +10,7 @@ from headstart.cluster.worker import Extracting, Extractor, count_extracted, rea
 from headstart.errors import StorageError
 from headstart.features.engine import LOCAL, Work
 from headstart.features.extract import Extraction, settled, those_not_kept
+from headstart.features.packed import pack_pixels
 from headstart.features.stat_cache import StatCache
 from headstart.features.store import space_at
 from headstart.images.pictures import Quarantined
@@ -98,8 +99,8 @@ class RayEngine:
     ) -> int:
         """Have files worked on; what is found is added to the last two. Gives how many pictures were computed."""
         extracted = 0
-        on_gpus = task.frozen is not None and task.frozen.on_accelerator
-        for columns in self._cluster.stream(Extractor, task, paths, on_gpus):
+        frozen = task.frozen or pack_pixels()
+        for columns in self._cluster.stream(Extractor, task, paths, frozen.given, frozen.on_accelerator):
             done = list(read_done(columns))
             digests.update((one.path, one.digest) for one in done if one.digest)
             quarantined += [Quarantined(one.path, one.reason) for one in done if not one.digest]

@@ -26,6 +26,7 @@ from headstart.images.decode import DecodeRecipe
 from headstart.images.pictures import Quarantined
 from headstart.images.places import Stat, stat_of
 from headstart.images.views import View
+from headstart.loading import share_accelerators
 from headstart.threads import CORES
 
 PATH = "path"
@@ -51,6 +52,7 @@ class Part:
         import ray
 
         os.environ[CORES] = str(cores)
+        share_accelerators()
         with suppress(OSError):  # where there is no such folder, the pictures will be missed
             os.chdir(folder)
         self.task: Any = ray.get(task[0])

@@ -51,6 +51,7 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
 
 def _cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
     config: dict[str, Any] = layer.get_config()
-    if not isinstance(layer, _STAY_IN_32_BITS):
+    is_layer = isinstance(layer, keras.layers.Layer)  # or an operation, as `+` between two tensors: it takes what comes
+    if is_layer and not isinstance(layer, _STAY_IN_32_BITS):
         config["dtype"] = "mixed_bfloat16"
     return type(layer).from_config(config)
