@@ -25,7 +25,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	{ ! $(PIP) config list | grep -q '[.]index-url' && $(PIP) install --quiet -c constraints.txt uv \
-	  && $(BIN)/uv pip install --quiet --python $(BIN)/python $(WANTED); } || $(PIP) install --quiet $(WANTED)
+	  && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(WANTED); } || $(PIP) install --quiet $(WANTED)
 	touch $@
 
 demo: $(INSTALLED) ## Train on handwritten digits, offline
