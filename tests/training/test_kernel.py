@@ -54,6 +54,21 @@ def test_the_same_seed_gives_the_same_head_and_another_one_other_landmarks():
     assert not np.array_equal(one.landmark_kernel, other.landmark_kernel)
 
 
+@pytest.mark.parametrize(("classes", "share"), [(2, 0.5), (40, 0.8)])
+def test_a_sum_over_the_landmarks_is_rounded_off_less_than_in_the_order_in_which_they_are_drawn(classes, share):
+    features, labels = blobs(classes, count=800, spread=0.5)
+    head = solve_kernel(features, labels, classes, 800, seed=0)
+    units = unit_length(blobs(classes, spread=0.5, seed=1)[0])
+    terms = np.exp(units @ head.landmark_kernel + head.landmark_bias)[:, :, None] * head.kernel
+
+    def rounded_off(order):
+        in_turn = np.cumsum(terms[:, order], axis=1, dtype=np.float32)[:, -1]
+        return np.abs(in_turn - terms.astype(np.float64).sum(axis=1)).mean()
+
+    drawn = np.random.default_rng(0).permutation(len(head.kernel))
+    assert rounded_off(np.arange(len(drawn))) < share * rounded_off(drawn)
+
+
 def test_pictures_that_are_there_many_times_do_no_harm():
     features, labels = caps(count=60)
     head = solve_kernel(np.repeat(features, 5, axis=0), np.repeat(labels, 5), 2, 300, seed=0)

@@ -30,10 +30,6 @@ BATCHES = (1, 5)
 TOLERANCES: dict[ExportPrecision, float] = {"f32": 1e-4, "f16": 2e-2}
 """The largest difference of a probability from the RUN's that is put down to rounding."""
 
-KERNEL_TOLERANCES: dict[ExportPrecision, float] = {**TOLERANCES, "f32": 5e-4}
-"""The same where the head is a kernel head: thousands of terms that nearly cancel make more of any rounding. On 550
-flowers Keras and OpenVINO differ by 1.1e-4 there, in f32 both."""
-
 REPORTED_TOLERANCE = 2e-3
 """The same between what the RUN says now and what it reported, by other batches and perhaps on another machine."""
 
@@ -137,7 +133,7 @@ class Jury:
             self.shown,
             BATCHES,
             max(_largest(rows, self._says) for rows in found),
-            self.tolerance(precision),
+            TOLERANCES.get(precision),
             reported,
             float(results["speed"]),
         )
@@ -148,11 +144,6 @@ class Jury:
                 f"was written." + (" Take --precision f32." if precision != "f32" else " Please report this network.")
             )
         return compared
-
-    def tolerance(self, precision: ExportPrecision) -> float | None:
-        """What is put down to rounding; None for int8."""
-        is_kernel = str(self._run.about["head"]).startswith("kernel")
-        return (KERNEL_TOLERANCES if is_kernel else TOLERANCES).get(precision)
 
     def judge(self, export: Path, max_drop: float, show: bool) -> Accuracy:
         """Count how often an export is right on validation pictures, and how often the RUN is.

@@ -23,7 +23,7 @@ from headstart.training.candidates import (
 )
 from headstart.training.choice import Problem, classifier
 from headstart.training.cross_validation import Estimate, clearly_better
-from headstart.training.kernel import Radial
+from headstart.training.kernel import Radial, in_balance
 from headstart.training.rows import Features, InMemory, in_pieces
 
 STEPS = {"linear": LINEAR_STEPS + 1, "kernel": KERNEL_STEPS + 1, "auto": LINEAR_STEPS + KERNEL_STEPS + 1}
@@ -229,13 +229,13 @@ def _linear_head(found: Candidate, problem: Problem, classes: int, advance: Adva
 def _kernel_head(found: Candidate, problem: Problem, classes: int, advance: Advance) -> KernelHead:
     choice, basis = found.choice, found.basis
     assert isinstance(basis, Radial)
-    landmarks = basis.landmarks
     kernel, bias = classifier(found.fit(problem), choice.estimate, problem.present, classes)
+    order = in_balance(basis, kernel)
     advance(1)
     return KernelHead(
-        landmark_kernel=np.float32(2 * choice.gamma) * landmarks.T,
-        landmark_bias=np.full(len(landmarks), -2 * choice.gamma, np.float32),
-        kernel=kernel,
+        landmark_kernel=np.float32(2 * choice.gamma) * basis.landmarks[order].T,
+        landmark_bias=np.full(len(order), -2 * choice.gamma, np.float32),
+        kernel=kernel[order],
         bias=bias,
         gamma=choice.gamma,
         penalty=choice.penalty,
