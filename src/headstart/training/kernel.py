@@ -16,7 +16,9 @@ from headstart.training.ridge import Solution
 _JITTER = 1e-4  # of a diagonal of ones; bounds what landmarks that are nearly the same can do
 _SMALLEST_DISTANCE = 1e-3  # squared; below it, 32 bits cannot tell directions apart well enough
 
-_MOST_PRODUCTS = 10**10  # some five seconds of them; beyond, landmarks stay in the order in which they were drawn
+_CHOICES = (
+    1000  # landmarks of which one comes next; with more the order is no better, with 256 it is for many classes worse
+)
 
 TYPICAL = 500
 """So many pictures tell well enough how far apart they are."""
@@ -120,14 +122,18 @@ def in_balance(functions: Radial, kernel: np.ndarray) -> np.ndarray:
     count = len(kernel)
     some = functions.landmarks[:: max(1, count // TYPICAL)]
     terms = kernel * functions.columns(some).mean(axis=0)[:, None]
-    if count * terms.size > _MOST_PRODUCTS:
-        return np.arange(count)
-    share, squares = terms.mean(axis=0), np.einsum("ij,ij->i", terms, terms)
+    share, sizes = terms.mean(axis=0), np.einsum("ij,ij->i", terms, terms)
+    numbers = np.arange(min(_CHOICES, count))  # of those to choose from; one that is chosen makes room for another
+    choices, squares = terms[numbers], sizes[numbers]
     ahead, order = np.zeros_like(share), np.empty(count, np.int64)
     for place in range(count):
-        order[place] = chosen = int(np.argmin(squares + terms @ (2 * ahead)))
-        ahead += terms[chosen] - share
-        squares[chosen] = np.inf
+        best = int(np.argmin(squares + choices @ (2 * ahead)))
+        order[place] = numbers[best]
+        ahead += choices[best] - share
+        if (following := place + len(numbers)) < count:
+            numbers[best], choices[best], squares[best] = following, terms[following], sizes[following]
+        else:
+            squares[best] = np.inf
     return order
 
 
