@@ -154,8 +154,8 @@ def on_ray(options: argparse.Namespace) -> None:
     print("|---|---|---|---|---|---|")
     for precision in PRECISIONS:
         with tempfile.TemporaryDirectory() as folder:
-            alone, there = (_exported(options, precision, engine, Path(folder)) for engine in ("local", "ray"))
-        (mine, seconds), (others, seconds_there) = alone, there
+            found = [_exported(options, precision, engine, Path(folder)) for engine in ("local", "ray")]
+        (mine, seconds), (others, seconds_there) = found
         differing, largest = np.count_nonzero(mine != others), np.abs(mine - others).max()
         cells = [
             precision,

@@ -16,9 +16,8 @@ from headstart.training.ridge import Solution
 _JITTER = 1e-4  # of a diagonal of ones; bounds what landmarks that are nearly the same can do
 _SMALLEST_DISTANCE = 1e-3  # squared; below it, 32 bits cannot tell directions apart well enough
 
-_CHOICES = (
-    1000  # landmarks of which one comes next; with more the order is no better, with 256 it is for many classes worse
-)
+_CHOICES = 1000
+"""Landmarks of which the next one is chosen. With all of them the order is no better; with 256, for 300 classes, worse."""
 
 TYPICAL = 500
 """So many pictures tell well enough how far apart they are."""
