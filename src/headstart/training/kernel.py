@@ -17,7 +17,7 @@ _JITTER = 1e-4  # of a diagonal of ones; bounds what landmarks that are nearly t
 _SMALLEST_DISTANCE = 1e-3  # squared; below it, 32 bits cannot tell directions apart well enough
 
 _CHOICES = 1000
-"""Landmarks of which the next one is chosen. With all of them the order is no better; with 256, for 300 classes, worse."""
+"""Landmarks of which the next one is chosen. With all of them the order is no better; with 256 worse."""
 
 TYPICAL = 500
 """So many pictures tell well enough how far apart they are."""
