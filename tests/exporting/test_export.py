@@ -233,6 +233,7 @@ def test_a_format_names_its_extra(run, tmp_path, monkeypatch, form, precision, g
 
 def test_what_differs_by_more_than_rounding_is_refused_with_the_figures(run, tmp_path, monkeypatch):
     monkeypatch.setitem(comparison.TOLERANCES, "f16", -1)
+    monkeypatch.setitem(comparison.KERNEL_TOLERANCES, "f16", -1)
     with pytest.raises(
         HeadstartError, match=r"differs from the RUN by \S+ in a probability of .* at most -1"
     ) as caught:

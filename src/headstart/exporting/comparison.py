@@ -30,6 +30,10 @@ BATCHES = (1, 5)
 TOLERANCES: dict[ExportPrecision, float] = {"f32": 1e-4, "f16": 2e-2}
 """The largest difference of a probability from the RUN's that is put down to rounding."""
 
+KERNEL_TOLERANCES: dict[ExportPrecision, float] = {**TOLERANCES, "f32": 5e-4}
+"""The same where the head is a kernel head, which can be so steep that it makes more of any rounding: one of a few drawn
+pictures, made steeper by calibration, came to 1.0e-4 in LiteRT. On 550 flowers all formats stay below 3e-5."""
+
 REPORTED_TOLERANCE = 2e-3
 """The same between what the RUN says now and what it reported, by other batches and perhaps on another machine."""
 
@@ -133,7 +137,7 @@ class Jury:
             self.shown,
             BATCHES,
             max(_largest(rows, self._says) for rows in found),
-            TOLERANCES.get(precision),
+            self.tolerance(precision),
             reported,
             float(results["speed"]),
         )
@@ -144,6 +148,11 @@ class Jury:
                 f"was written." + (" Take --precision f32." if precision != "f32" else " Please report this network.")
             )
         return compared
+
+    def tolerance(self, precision: ExportPrecision) -> float | None:
+        """What is put down to rounding; None for int8."""
+        is_kernel = str(self._run.about["head"]).startswith("kernel")
+        return (KERNEL_TOLERANCES if is_kernel else TOLERANCES).get(precision)
 
     def judge(self, export: Path, max_drop: float, show: bool) -> Accuracy:
         """Count how often an export is right on validation pictures, and how often the RUN is.
