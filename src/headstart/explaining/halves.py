@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from headstart.bundle import Run
+from headstart.features.graphs import hand_over
 from headstart.features.runtime import OpenVINORuntime
 from headstart.loading import has_openvino, load_openvino
 
@@ -178,9 +179,3 @@ def cut_off(output: Any) -> Any:
     parameter = load_openvino().op.Parameter(kind, shape)
     hand_over(output, parameter.output(0))
     return parameter
-
-
-def hand_over(output: Any, other: Any) -> None:
-    """Let what follows from an output follow from another one."""
-    for target in output.get_target_inputs():
-        target.replace_source_output(other)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from headstart.bundle import Run
-from headstart.explaining.halves import cut_off, hand_over, join_halves, pooling
+from headstart.explaining.halves import cut_off, join_halves, pooling
 from headstart.exporting.formats import ExportPrecision
 from headstart.exporting.rounding import STATISTICS, Correction, in_f16, least_halved, match, spread_rows
+from headstart.features.graphs import hand_over
 from headstart.features.runtime import BATCH, OpenVINORuntime
 from headstart.loading import load_keras, load_openvino
 
