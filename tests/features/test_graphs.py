@@ -37,8 +37,8 @@ class Network:
         weights = ops.transpose(self.draw(1, 1, CHANNELS, CHANNELS), np.array([3, 2, 0, 1], np.int32))
         self._convolved(ops.convolution(self.turned(self.now, FIRST), weights, [1, 1], [0, 0], [0, 0], [1, 1]))
 
-    def depthwise(self) -> None:
-        weights = self.draw(CHANNELS, 1, 1, 3, 3)
+    def grouped(self) -> None:
+        weights = self.draw(2, CHANNELS // 2, CHANNELS // 2, 3, 3)
         maps = self.turned(self.now, FIRST)
         self._convolved(ops.group_convolution(maps, weights, [1, 1], [1, 1], [1, 1], [1, 1]))
 
@@ -49,16 +49,16 @@ class Network:
         self.now = ops.add(self.now, ops.reshape(self.draw(CHANNELS), np.array([1, 1, 1, CHANNELS]), False))
 
     def of_each_place(self) -> None:
-        self.now = ops.subtract(ops.constant(self.draw(*self.shape()[1:3], 1)), self.now)
+        self.now = ops.add(self.now, ops.constant(self.draw(*self.shape()[1:3], 1)))
 
     def normalisation(self) -> None:
         scale, shift, mean = (ops.convert(ops.constant(self.draw(CHANNELS)), "f32") for _ in range(3))
         variance = self.random.uniform(0.5, 2, CHANNELS).astype(np.float32)
         maps = self.turned(self.now, [0, 3, 2, 1])
-        self.now = self.turned(ops.batch_norm_inference(maps, scale, shift, mean, variance, 1e-3), [0, 3, 2, 1])
+        self.now = self.turned(ops.batch_norm_inference(maps, scale, shift, mean, variance, 0.1), [0, 3, 2, 1])
 
     def activation(self) -> None:
-        self.now = ops.clamp(ops.swish(self.now), 0, 6)
+        self.now = ops.clamp(ops.subtract(ops.constant(self.draw(1, CHANNELS)), ops.swish(self.now)), 0, 6)
 
     def pad(self) -> None:
         self.now = ops.pad(self.now, np.array([0, 0, 1, 0]), np.array([0, 1, 0, 0]), "constant", np.float32(0))
@@ -66,6 +66,23 @@ class Network:
     def residual(self) -> None:
         before = self.now
         self.convolution()
+        self.now = ops.add(before, self.now)
+
+    def of_turned_rows(self) -> None:
+        self.now = ops.add(self.now, self.turned(ops.relu(self.now), [0, 2, 1, 3]))
+
+    def normalised_beside(self) -> None:
+        self.convolution()
+        self._beside()
+
+    def normalised_beside_with_bias(self) -> None:
+        self.convolution()
+        self.bias()
+        self._beside()
+
+    def _beside(self) -> None:
+        before = self.now
+        self.normalisation()
         self.now = ops.add(before, self.now)
 
     def concatenation(self) -> None:
@@ -92,6 +109,12 @@ class Network:
     def mean(self, keep: bool) -> None:
         self.now = ops.reduce_mean(self.now, np.array([1, 2]), keep)
 
+    def mean_of_rows(self) -> None:
+        self.now = ops.reduce_mean(self.now, np.array([1]), False)
+
+    def flatten(self) -> None:
+        self.now = ops.reshape(self.now, np.array([1, np.prod(self.shape())]), False)
+
     def shape(self) -> list[int]:
         return list(self.now.get_output_shape(0))
 
@@ -104,20 +127,25 @@ class Network:
 
 LAYERS: list[Callable[[Network], None]] = [
     Network.convolution,
-    Network.depthwise,
+    Network.grouped,
     Network.bias,
     Network.of_each_place,
     Network.normalisation,
     Network.activation,
     Network.pad,
     Network.residual,
+    Network.normalised_beside,
+    Network.normalised_beside_with_bias,
     Network.concatenation,
     Network.pool,
     Network.excitation,
 ]
+ALL = [*LAYERS, Network.of_turned_rows]
 ENDS: list[Callable[[Network], None]] = [
     lambda network: network.mean(keep=False),
     lambda network: network.mean(keep=True),
+    Network.mean_of_rows,
+    Network.flatten,
     lambda network: None,
 ]
 
@@ -142,9 +170,8 @@ def results(graph: openvino.Model, pixels: np.ndarray) -> np.ndarray:
     return np.array(openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)[0])
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.sampled_from(LAYERS), max_size=7), st.sampled_from(ENDS), st.integers(0, 99))
-def test_any_network_computes_the_same_of_every_picture_of_a_batch(layers, end, seed):
+def computes_the_same(layers: list[Callable[[Network], None]], end: Callable[[Network], None], seed: int = 0) -> None:
+    """Of three pictures at once, as before of each."""
     pixels = np.random.default_rng(seed).normal(size=(3, SIDE, SIDE, CHANNELS)).astype(np.float32)
     expected = np.concatenate([results(built(layers, end, seed), picture[None]) for picture in pixels])
     graph = built(layers, end, seed)
@@ -152,6 +179,23 @@ def test_any_network_computes_the_same_of_every_picture_of_a_batch(layers, end, 
     found = results(graph, pixels)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(ALL), max_size=7), st.sampled_from(ENDS), st.integers(0, 99))
+def test_any_network_computes_the_same_of_every_picture_of_a_batch(layers, end, seed):
+    computes_the_same(layers, end, seed)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_so_it_does_however_it_ends(end):
+    computes_the_same([Network.convolution], end)
+
+
+@pytest.mark.parametrize("bias", [[], [Network.bias], [Network.of_each_place]], ids=len)
+@pytest.mark.parametrize("layer", ALL, ids=lambda layer: layer.__name__)
+def test_so_it_does_with_a_normalisation_behind_any_layer(layer, bias):
+    computes_the_same([Network.convolution, layer, *bias, Network.normalisation], Network.mean_of_rows)
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.__name__)
@@ -164,7 +208,7 @@ def test_maps_are_turned_around_once(layer):
 def test_a_normalisation_is_part_of_the_convolution_in_front_of_it():
     found = straightened(
         *(Network.convolution, Network.normalisation, Network.activation),
-        *(Network.depthwise, Network.bias, Network.normalisation),
+        *(Network.grouped, Network.bias, Network.normalisation),
     )
     assert "BatchNormInference" not in found
     assert found["Add"] == 2

@@ -62,7 +62,7 @@ def _free_batch(graph: Any) -> None:
         if node.get_type_name() != "Reshape" or node.input_value(0).get_partial_shape()[0].is_static:
             continue
         shape = _constant(node.input_value(1))
-        if shape is not None and shape[0] == 1 and -1 not in shape:
+        if shape is not None and shape[0] == 1:
             node.input(1).replace_source_output(_new(np.array([-1, *shape[1:]], np.int64)))
             node.validate_and_infer_types()
 
@@ -183,9 +183,9 @@ def _turned(output: Any) -> tuple[Any, Order] | None:
 
 
 def _straight(output: Any, order: Order) -> Any | None:
-    """What has this output when its axes are turned; None where nothing has."""
+    """What has this output when its axes are turned, as they are wherever any are; None where nothing has."""
     if turned := _turned(output):
-        return turned[0] if turned[1] == order else None
+        return turned[0]
     constant = _constant(output)
     if constant is None or constant.size == 1:
         return None if constant is None else output

@@ -1,0 +1,100 @@
+"""What straightening is worth: networks as Keras builds them on its OpenVINO backend, before and after it.
+
+    python benchmarks/straightened.py [--rounds 5] [--networks mobilenet_v2,resnet50@128]
+
+Beside them the way over TensorFlow, which takes seconds to convert. Random weights; the three run in turn on the same
+noise. Prints pictures per second, medians, as a table in Markdown; nothing else should run on the machine meanwhile.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from machine import in_turn, timed
+
+NETWORKS = "nano,mobilenet_0.25,mobilenet_v2,efficientnet_v2_b0,resnet50,densenet121"
+AS_BUILT, STRAIGHTENED, OVER_TENSORFLOW = "as built", "straightened", "over TensorFlow"
+_BATCH = 32
+
+
+def convert(name: str, side: int, folder: Path) -> None:
+    """Write a network in the forms that this process's backend has, and print the seconds of the last one."""
+    import keras
+
+    from headstart.features.convert import export_openvino
+    from headstart.models.backbones import find_backbone
+
+    keras.utils.set_random_seed(0)
+    model = find_backbone(name).build(side)
+    if keras.config.backend() == "openvino":
+        model.export(str(folder / f"{AS_BUILT}.xml"), format="openvino", verbose=False)
+    form = STRAIGHTENED if keras.config.backend() == "openvino" else OVER_TENSORFLOW
+    print(timed(lambda: export_openvino(model, folder / f"{form}.xml")))
+
+
+def seconds_of(backend: str, name: str, side: int, folder: Path) -> float:
+    """Of converting with a backend, in a new process, as a process has only one."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", name, "--side", str(side), "--folder", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
+        text=True,
+        env=os.environ | {"KERAS_BACKEND": backend},
+    )
+    return float(done.stdout.splitlines()[-1])
+
+
+def row(name: str, side: int, rounds: int) -> str:
+    """Of the table."""
+    import numpy as np
+
+    from headstart.features.runtime import OpenVINORuntime
+
+    pixels = np.random.default_rng(0).integers(0, 256, (_BATCH, side, side, 3), np.uint8)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        seconds = {backend: seconds_of(backend, name, side, folder) for backend in ("openvino", "tensorflow")}
+        runs = {}
+        for form in (AS_BUILT, STRAIGHTENED, OVER_TENSORFLOW):
+            try:
+                runs[form] = OpenVINORuntime(folder / f"{form}.xml", pixels=True)
+                runs[form](pixels)
+            except RuntimeError:
+                del runs[form]  # it holds on to the one picture that it was built with
+        contestants = {form: (lambda run=run: timed(lambda: run(pixels))) for form, run in runs.items()}
+        turns = [in_turn(contestants, turn) for turn in range(rounds)]
+    paces = {form: _BATCH / statistics.median(turn[form] for turn in turns) for form in runs}
+    ratios = {form: statistics.median(turn[form] / turn[STRAIGHTENED] for turn in turns) for form in runs}
+    cells = [name, str(side), *(f"{paces[form]:.0f}" if form in paces else "none" for form in (AS_BUILT, STRAIGHTENED))]
+    cells += [f"{ratios[AS_BUILT]:.2f}" if AS_BUILT in ratios else "", f"{1 / ratios[OVER_TENSORFLOW]:.2f}"]
+    return f"| {' | '.join(cells)} | {seconds['openvino']:.1f}, {seconds['tensorflow']:.1f} |"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--networks", default=NETWORKS, help="NAME or NAME@PIXELS, with commas")
+    for hidden in ("--one", "--folder"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    parser.add_argument("--side", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        convert(arguments.one, arguments.side, Path(arguments.folder))
+        return
+    print(f"Pictures per second, medians of {arguments.rounds}; {os.cpu_count()} cores, {datetime.now(UTC).date()}\n")
+    print("| network | size | as built | straightened | times as fast | over TensorFlow | seconds to convert |")
+    print("|---|---|---|---|---|---|---|")
+    for network in arguments.networks.split(","):
+        name, _, side = network.partition("@")
+        print(row(name, int(side or 224), arguments.rounds), flush=True)
+
+
+if __name__ == "__main__":
+    main()
