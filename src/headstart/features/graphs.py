@@ -59,10 +59,10 @@ def _free_batch(graph: Any) -> None:
     """Keras exports with one picture, and has written that number where a layer only keeps as many as it was given."""
     for node in graph.get_ordered_ops():
         node.validate_and_infer_types()
-        if node.get_type_name() != "Reshape" or node.input_value(0).get_partial_shape()[0].is_static:
+        if node.get_type_name() != "Reshape" or not any(size.is_dynamic for size in _sizes(node)[:1]):
             continue
         shape = _constant(node.input_value(1))
-        if shape is not None and shape[0] == 1:
+        if shape is not None and list(shape[:1]) == [1]:
             node.input(1).replace_source_output(_new(np.array([-1, *shape[1:]], np.int64)))
             node.validate_and_infer_types()
 
@@ -78,11 +78,11 @@ def _past_each(node: Any) -> None:
 
 def _past_pad(node: Any) -> None:
     turned = _turned(node.input_value(0))
-    edges = [_constant(node.input_value(place)) for place in (1, 2)]
-    if turned:
+    edges = [edge for place in (1, 2) if (edge := _constant(node.input_value(place))) is not None]
+    if turned and len(edges) == 2:
         source, order = turned
         back = np.argsort(order)
-        _turn_behind(node, [source, *(_new(edge[back]) for edge in edges if edge is not None)], order)
+        _turn_behind(node, [source, *(_new(edge[back]) for edge in edges)], order)
 
 
 def _past_reduction(node: Any) -> None:
@@ -219,6 +219,12 @@ def _constant(output: Any) -> np.ndarray | None:
 
 def _new(values: np.ndarray) -> Any:
     return load_openvino().opset13.constant(np.ascontiguousarray(values)).output(0)
+
+
+def _sizes(node: Any) -> list[Any]:
+    """Of the dimensions that a node is given; none where nobody knows how many there are."""
+    shape = node.input_value(0).get_partial_shape()
+    return list(shape) if shape.rank.is_static else []
 
 
 def _rank(output: Any) -> int:
