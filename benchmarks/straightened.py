@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,11 +63,10 @@ def row(name: str, side: int, rounds: int) -> str:
         seconds = {backend: seconds_of(backend, name, side, folder) for backend in ("openvino", "tensorflow")}
         runs = {}
         for form in (AS_BUILT, STRAIGHTENED, OVER_TENSORFLOW):
-            try:
-                runs[form] = OpenVINORuntime(folder / f"{form}.xml", pixels=True)
-                runs[form](pixels)
-            except RuntimeError:
-                del runs[form]  # it holds on to the one picture that it was built with
+            with suppress(RuntimeError):  # as built it may hold on to the one picture that Keras exports with
+                run = OpenVINORuntime(folder / f"{form}.xml", pixels=True)
+                run(pixels)
+                runs[form] = run
         contestants = {form: (lambda run=run: timed(lambda: run(pixels))) for form, run in runs.items()}
         turns = [in_turn(contestants, turn) for turn in range(rounds)]
     paces = {form: _BATCH / statistics.median(turn[form] for turn in turns) for form in runs}
