@@ -17,9 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from machine import in_turn, timed
+from report import table
 
 NETWORKS = "nano,mobilenet_0.25,mobilenet_v2,efficientnet_v2_b0,resnet50,densenet121"
-AS_BUILT, STRAIGHTENED, OVER_TENSORFLOW = "as built", "straightened", "over TensorFlow"
+AS_BUILT, STRAIGHTENED, OVER_TENSORFLOW = FORMS = ("as built", "straightened", "over TensorFlow")
+COLUMNS = [
+    *("network", "size", *FORMS, "times as fast as built", "as over TensorFlow"),
+    *("seconds to convert", "over TensorFlow"),
+]
 _BATCH = 32
 
 
@@ -51,7 +56,7 @@ def seconds_of(backend: str, name: str, side: int, folder: Path) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def row(name: str, side: int, rounds: int) -> str:
+def row(name: str, side: int, rounds: int) -> list[object]:
     """Of the table."""
     import numpy as np
 
@@ -62,7 +67,7 @@ def row(name: str, side: int, rounds: int) -> str:
         folder = Path(temporary)
         seconds = {backend: seconds_of(backend, name, side, folder) for backend in ("openvino", "tensorflow")}
         runs = {}
-        for form in (AS_BUILT, STRAIGHTENED, OVER_TENSORFLOW):
+        for form in FORMS:
             with suppress(RuntimeError):  # as built it may hold on to the one picture that Keras exports with
                 run = OpenVINORuntime(folder / f"{form}.xml", pixels=True)
                 run(pixels)
@@ -70,10 +75,11 @@ def row(name: str, side: int, rounds: int) -> str:
         contestants = {form: (lambda run=run: timed(lambda: run(pixels))) for form, run in runs.items()}
         turns = [in_turn(contestants, turn) for turn in range(rounds)]
     paces = {form: _BATCH / statistics.median(turn[form] for turn in turns) for form in runs}
-    ratios = {form: statistics.median(turn[form] / turn[STRAIGHTENED] for turn in turns) for form in runs}
-    cells = [name, str(side), *(f"{paces[form]:.0f}" if form in paces else "none" for form in (AS_BUILT, STRAIGHTENED))]
-    cells += [f"{ratios[AS_BUILT]:.2f}" if AS_BUILT in ratios else "", f"{1 / ratios[OVER_TENSORFLOW]:.2f}"]
-    return f"| {' | '.join(cells)} | {seconds['openvino']:.1f}, {seconds['tensorflow']:.1f} |"
+    figures = [name, side, *(f"{paces[form]:.0f}" if form in paces else "none" for form in FORMS)]
+    for form in (AS_BUILT, OVER_TENSORFLOW):
+        of_each_turn = [turn[form] / turn[STRAIGHTENED] for turn in turns if form in turn]
+        figures.append(f"{statistics.median(of_each_turn):.2f}" if of_each_turn else "")
+    return [*figures, *(f"{seconds[backend]:.1f}" for backend in ("openvino", "tensorflow"))]
 
 
 def main() -> None:
@@ -88,12 +94,10 @@ def main() -> None:
     if arguments.one:
         convert(arguments.one, arguments.side, Path(arguments.folder))
         return
+    networks = [network.partition("@") for network in arguments.networks.split(",")]
+    rows = [row(name, int(side or 224), arguments.rounds) for name, _, side in networks]
     print(f"Pictures per second, medians of {arguments.rounds}; {os.cpu_count()} cores, {datetime.now(UTC).date()}\n")
-    print("| network | size | as built | straightened | times as fast | over TensorFlow | seconds to convert |")
-    print("|---|---|---|---|---|---|---|")
-    for network in arguments.networks.split(","):
-        name, _, side = network.partition("@")
-        print(row(name, int(side or 224), arguments.rounds), flush=True)
+    print(table(COLUMNS, rows))
 
 
 if __name__ == "__main__":

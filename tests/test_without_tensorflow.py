@@ -191,13 +191,13 @@ def test_keras_on_openvino_and_what_becomes_of_it_compute_what_tensorflow_does(n
     for one in found:
         assert np.abs(one - expected).max() / np.abs(expected).max() < 1e-3
     graph = openvino.Core().read_model(tmp_path / "model.xml")
-    if not name.startswith(("convnext", "nasnet")):  # whose own way it is, or that of their cropping
+    if not name.startswith(("convnext", "nasnet")):  # which normalise, or crop, with channels last
         turned = [node for node in graph.get_ops() if node.get_type_name() == "Transpose" and is_map(node)]
         assert len(turned) <= 1
 
 
 def is_map(node: Any) -> bool:
-    """Whether an operation gives more than one number of a channel."""
+    """Whether an operation gives maps, channels first, of more than one place."""
     return max(node.get_output_partial_shape(0).get_max_shape()[-2:]) > 1
 
 

@@ -187,10 +187,10 @@ def _straight(output: Any, order: Order) -> Any | None:
     if turned := _turned(output):
         return turned[0]
     constant = _constant(output)
-    if constant is None or constant.size == 1:
-        return None if constant is None else output
-    if constant.ndim > len(order):
+    if constant is None or constant.ndim > len(order):
         return None
+    if constant.size == 1:
+        return output
     whole = constant.reshape(*[1] * (len(order) - constant.ndim), *constant.shape)
     return _new(whole.transpose(np.argsort(order)))
 
