@@ -178,23 +178,14 @@ def why_not_converted() -> str | None:
 def export_openvino(model: keras.Model, path: Path) -> None:
     """Write a Keras model in OpenVINO's form: `path` (`.xml`) and the `.bin` beside it."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".raw-") as folder:
-        _finish(_export_raw(model, Path(folder)), model, path)
-
-
-def _export_raw(model: keras.Model, folder: Path) -> Path:
-    raw = folder / MODEL_FILE
-    model.export(str(raw), format="openvino", verbose=False)
-    return raw
-
-
-def _finish(raw: Path, model: keras.Model, path: Path) -> None:
-    """Write what Keras has exported as it is to be run."""
-    openvino = load_openvino()
-    graph = openvino.Core().read_model(raw)
-    if keras.config.backend() == OPENVINO:
-        straighten(graph)
-    results = _outputs_of_the_model(graph, len(model.outputs))
-    openvino.save_model(openvino.Model(results, graph.get_parameters()), path, compress_to_fp16=False)
+        raw = Path(folder) / path.name
+        openvino = load_openvino()
+        model.export(str(raw), format="openvino", verbose=False)
+        graph = openvino.Core().read_model(raw)
+        if keras.config.backend() == OPENVINO:
+            straighten(graph)
+        results = _outputs_of_the_model(graph, len(model.outputs))
+        openvino.save_model(openvino.Model(results, graph.get_parameters()), path, compress_to_fp16=False)
 
 
 def _outputs_of_the_model(graph: Any, count: int) -> list[Any]:
@@ -278,32 +269,31 @@ def _convert_and_probe(frozen: keras.Model, folder: Path, pictures: np.ndarray) 
 def _probe(frozen: keras.Model, folder: Path, pictures: np.ndarray) -> Findings | None:
     """Convert into a folder, and see how far the converted model is from Keras."""
     file = folder / MODEL_FILE
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        try:
-            raw = _export_raw(frozen, Path(temporary))
-            _finish(raw, frozen, file)
-            found = OpenVINORuntime(file, pixels=True)(pictures)
-        except OSError:
-            raise
-        except Exception as error:  # a layer that the converter does not know, in whatever way it says so
-            log.warning(
-                "OpenVINO cannot run this network (%s), so Keras runs the frozen part.",
-                " ".join(str(error).split())[:200],
-            )
-            return None
-        expected = _as_keras_has_it(frozen, raw, pictures)
-    return Findings(relative_difference(found, expected), _digests(folder))
+    try:
+        export_openvino(frozen, file)
+        found = OpenVINORuntime(file, pixels=True)(pictures)
+    except OSError:
+        raise
+    except Exception as error:  # a layer that the converter does not know, in whatever way it says so
+        log.warning(
+            "OpenVINO cannot run this network (%s), so Keras runs the frozen part.", " ".join(str(error).split())[:200]
+        )
+        return None
+    return Findings(relative_difference(found, _as_keras_has_it(frozen, folder, pictures)), _digests(folder))
 
 
-def _as_keras_has_it(frozen: keras.Model, raw: Path, pictures: np.ndarray) -> list[np.ndarray]:
+def _as_keras_has_it(frozen: keras.Model, folder: Path, pictures: np.ndarray) -> list[np.ndarray]:
     """What a frozen part gives in Keras.
 
-    On OpenVINO it is what Keras has exported that is run, and of one picture at once, as it is made for one: Keras
-    itself takes a minute for a large network there, because it compiles it for these pictures alone, as constants.
+    On OpenVINO it is what Keras exports that is run, and of one picture at once, as it is made for one: Keras itself
+    takes a minute for a large network there, because it compiles it for these pictures alone, as constants.
     """
-    if keras.config.backend() == OPENVINO:
+    if keras.config.backend() != OPENVINO:
+        return KerasRuntime(frozen, batch=len(pictures), few=True)(pictures)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        raw = Path(temporary) / MODEL_FILE
+        frozen.export(str(raw), format="openvino", verbose=False)
         return OpenVINORuntime(raw, pixels=True, at_most=1)(pictures)
-    return KerasRuntime(frozen, batch=len(pictures), few=True)(pictures)
 
 
 def _warn_of(findings: Findings) -> None:
