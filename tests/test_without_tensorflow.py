@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import pytest
 
 import headstart as hs
 from headstart.features.extract import load_pictures
+from headstart.loading import load_openvino
 from headstart.models.backbones import backbones
 from tests.models.test_backbones import side
 
@@ -190,7 +190,7 @@ def test_keras_on_openvino_and_what_becomes_of_it_compute_what_tensorflow_does(n
     expected, *found = (np.load(tmp_path / f"{way}.npy") for way in ("tensorflow", "openvino", "converted"))
     for one in found:
         assert np.abs(one - expected).max() / np.abs(expected).max() < 1e-3
-    graph = openvino.Core().read_model(tmp_path / "model.xml")
+    graph = load_openvino().Core().read_model(tmp_path / "model.xml")
     if not name.startswith(("convnext", "nasnet")):  # which normalise, or crop, with channels last
         turned = [node for node in graph.get_ops() if node.get_type_name() == "Transpose" and is_map(node)]
         assert len(turned) <= 1
